@@ -1,0 +1,52 @@
+# make lab     the student's room: environment, workspace, JupyterLab on chapter 1
+# make test    everything a change must pass
+# make help    the rest
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help lab teach workspace test lint mutants notebooks demo bench clean
+
+help:
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+workspace: $(READY) ## make or complete the student's folder, workspace/ (your work is never overwritten)
+	@$(BIN)/python -m autograder workspace
+
+lab: workspace ## open the course in JupyterLab
+	cd workspace && PATH="$(abspath $(BIN)):$$PATH" jupyter lab --LabApp.default_url=/lab/tree/01_convolution/convolution.ipynb
+
+teach: $(READY) ## open JupyterLab for an instructor: sources, formgrader, submissions
+	PATH="$(abspath $(BIN)):$$PATH" jupyter lab --LabApp.default_url=/lab/tree/README.md
+
+test: $(READY) lint ## everything a change must pass
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+mutants: $(READY) ## how many planted bugs does each exercise's check catch?
+	$(BIN)/python -m tests.mutants
+
+notebooks: $(READY) ## write the nbgrader metadata of the source notebooks from the exercises
+	$(BIN)/python -m autograder normalize
+
+demo: $(READY) ## grade a class of made-up students, end to end
+	$(BIN)/python -m autograder demo
+
+bench: $(READY) ## timings, as ratios within one run
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.convolution
+
+clean: ## remove what can be made again (never workspace/, submitted/ or the gradebook)
+	rm -rf $(VENV) release demo .pytest_cache .ruff_cache

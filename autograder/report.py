@@ -1,0 +1,209 @@
+"""Show a verdict: the reason first, then the numbers, on one screen. HTML in a notebook, plain text elsewhere."""
+
+import html
+import inspect
+import sys
+
+import numpy as np
+
+from course_lib import tables
+
+COLOURS = {"pass": "#009E73", "fail": "#D55E00", "raised": "#D55E00", "not attempted": "#888888", "note": "#0072B2"}
+MARKS = {"pass": "✓", "fail": "✗", "raised": "✗", "not attempted": "○"}
+
+
+class Page:
+    """Something to show: HTML where there is a browser, text elsewhere."""
+
+    def __init__(self, text, markup):
+        self.text, self.markup = text, markup
+
+    def _repr_html_(self):
+        return self.markup
+
+    def __repr__(self):
+        return self.text
+
+
+def show(verdict):
+    """Display the report of a verdict."""
+    _display(page(verdict))
+
+
+def say(message, more=""):
+    """A note to the student: one sentence, and what to do next in grey."""
+    after = f" <span style='opacity:.7'>({html.escape(more)})</span>" if more else ""
+    _display(Page(f"{message}{f' ({more})' if more else ''}", _box("note", html.escape(message) + after)))
+
+
+def code(source):
+    """A piece of Python, highlighted where that is possible."""
+    if _in_notebook():
+        from IPython.display import Code, display
+
+        display(Code(source, language="python"))
+    else:
+        print(source)
+
+
+def page(verdict):
+    """The report of a verdict as a :class:`Page`."""
+    exercise, count = verdict.exercise, len(verdict.results)
+    if verdict.status == "pass":
+        head = f"{MARKS['pass']} {exercise.name} · all {count} cases pass"
+        return Page(head, _box("pass", html.escape(head)))
+    if verdict.status == "not attempted":
+        head = f"{MARKS['not attempted']} {exercise.name} · not attempted yet"
+        return Page(head, _box("not attempted", html.escape(head)))
+    result = verdict.first_failure
+    head = (
+        f"{MARKS[verdict.status]} {exercise.name} · {verdict.n_passed} of {count} cases pass · "
+        f"the first that does not: “{result.case.name}”"
+    )
+    names = _argument_names(exercise, result.case)
+    lines = reasons(result, names)
+    if verdict.mistake is not None:
+        lines.append(f"What it is: {verdict.mistake.message}")
+    text = "\n".join([head, *(f"  {line}" for line in lines), *_text_arrays(result, names)])
+    markup = f"<b>{html.escape(head)}</b>" + "".join(f"<div>{_emphasise(line)}</div>" for line in lines)
+    markup += tables.row(_figures(result, names))
+    if result.outcome.printed.strip():
+        printed = result.outcome.printed.rstrip()
+        text += f"\n  your code printed:\n{printed}"
+        markup += (
+            f"<div>your code printed:</div><pre style='max-height:10em;overflow:auto'>{html.escape(printed)}</pre>"
+        )
+    return Page(text, _box(verdict.status, markup))
+
+
+def reasons(result, names):
+    """Why one case does not pass, in sentences."""
+    outcome = result.outcome
+    if outcome.raised is not None:
+        raised = outcome.raised
+        if raised.missing:
+            return [f"your code calls {raised.missing}, which is not written yet: do that exercise first"]
+        lines = [
+            f"your code raised {raised.kind}: {raised.message}" if raised.message else f"your code raised {raised.kind}"
+        ]
+        if raised.line:
+            lines.append(f"at line {raised.number}:  {raised.line}")
+        return lines
+    lines = []
+    if outcome.overwritten:
+        which = " and ".join(names[k] for k in outcome.overwritten)
+        lines.append(
+            f"your code changed its argument {which}; work on a copy (.copy()) and leave the caller's data alone"
+        )
+    if result.difference is not None:
+        lines.append(result.difference.message)
+    return lines
+
+
+def _argument_names(exercise, case):
+    """The names of a case's arguments, as the reference calls them."""
+    try:
+        parameters = list(inspect.signature(exercise.reference).parameters)
+    except (TypeError, ValueError):
+        parameters = []
+    given = [parameters[k] if k < len(parameters) else f"argument {k + 1}" for k in range(len(case.args))]
+    return given + list(case.kwargs)
+
+
+def _figures(result, names):
+    """Inputs, yours, expected and difference, each as a small figure."""
+    case, figures = result.case, []
+    for name, value in zip(names, (*case.args, *case.kwargs.values()), strict=True):
+        if isinstance(value, np.ndarray):
+            figures.append(_figure(value, f"{name} {_size(value)}"))
+        elif np.isscalar(value) or isinstance(value, (tuple, list)):
+            figures.append(f'<div style="margin:.3em 1.2em .3em 0">{html.escape(f"{name} = {_short(value)}")}</div>')
+    found = result.difference
+    if found is None or found.expected is None or found.expected.size == 0:
+        return figures
+    wrong = None
+    if found.index is not None:
+        wrong = ~np.isclose(found.yours, found.expected, rtol=1e-6, atol=1e-8, equal_nan=True)
+    scale = _scale(found.expected)
+    for label, value in (("yours", found.yours), ("expected", found.expected)):
+        if value is not None and value.size:
+            label = f"{found.where} {label}".strip()
+            figures.append(_figure(value, f"{label} {_size(value)}", found.index, wrong, scale))
+    if found.index and found.expected.dtype.kind in "iuf":
+        with np.errstate(invalid="ignore"):
+            gap = found.yours.astype(float) - found.expected.astype(float)
+        figures.append(_figure(gap, "yours − expected", found.index, None, None))
+    return figures
+
+
+def _figure(value, caption, index=None, marked=None, scale=None):
+    """The last two axes of an array around ``index`` (default: its beginning)."""
+    if value.ndim > 2:
+        at = tuple(index[:-2]) if index else (0,) * (value.ndim - 2)
+        caption += f", shown: [{', '.join(map(str, at))}]"
+        value = value[at] if all(k < n for k, n in zip(at, value.shape, strict=False)) else value[(0,) * len(at)]
+        marked = marked[at] if marked is not None else None
+    return tables.matrix(value, caption, marked, scale)
+
+
+def _scale(array):
+    finite = np.abs(array[np.isfinite(array)])
+    return float(finite.max()) if finite.size else None
+
+
+def _text_arrays(result, names):
+    found = result.difference
+    shown = [(n, v) for n, v in zip(names, (*result.case.args, *result.case.kwargs.values()), strict=True)]
+    if found is not None and found.expected is not None:
+        shown += [("yours", found.yours), ("expected", found.expected)]
+    lines = []
+    for name, value in shown:
+        if isinstance(value, np.ndarray):
+            if value.size <= 36:
+                body = np.array2string(value, precision=4, prefix=" " * (len(name) + 5))
+                lines.append(f"  {name} = {body}")
+            else:
+                lines.append(f"  {name}: {_size(value)}")
+        elif value is not None:
+            lines.append(f"  {name} = {_short(value)}")
+    return lines
+
+
+def _size(array):
+    return "×".join(map(str, array.shape)) if array.ndim else ""
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _emphasise(line):
+    label, colon, rest = line.partition(": ")
+    if colon and label in ("What it is",):
+        return f"<b>{html.escape(label)}:</b> {html.escape(rest)}"
+    if line.startswith("at line "):
+        where, _, source = line.partition(":  ")
+        return f"{html.escape(where)}: <code>{html.escape(source)}</code>"
+    return html.escape(line)
+
+
+def _box(status, markup):
+    return (
+        f'<div style="border-left:4px solid {COLOURS[status]};padding:.25em .8em;margin:.2em 0;line-height:1.5">'
+        f"{markup}</div>"
+    )
+
+
+def _in_notebook():
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
+
+
+def _display(page):
+    if _in_notebook():
+        from IPython.display import display
+
+        display(page)
+    else:
+        print(page.text)

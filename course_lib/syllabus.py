@@ -1,0 +1,45 @@
+"""The chapters in their order: the one list that the release, the grader, the tests and the README read."""
+
+from typing import NamedTuple
+
+
+class Chapter(NamedTuple):
+    """One chapter. Its name is the name of its four rooms.
+
+    ``notebooks/NN_name/name.ipynb``, ``course_lib/name.py``, ``autograder/exercises/name.py``,
+    ``tests/test_name.py``.
+    """
+
+    number: int
+    name: str
+    title: str
+    minutes: int  # for a student who does every exercise
+    packages: tuple[str, ...]  # what an answer may import besides Python's own library
+    teaches: str  # one line, for the README
+
+    @property
+    def folder(self) -> str:
+        """The chapter's folder and nbgrader assignment, such as ``01_convolution``."""
+        return f"{self.number:02d}_{self.name}"
+
+
+CHAPTERS = (
+    Chapter(1, "convolution", "Convolution", 150, ("numpy", "matplotlib", "sklearn"),
+            "the sliding filter, its sizes, channels and batches, im2col, the matrix behind it"),
+    Chapter(2, "pooling", "Pooling", 90, ("numpy", "matplotlib", "sklearn"),
+            "max, average and global pooling, invariance measured, unpooling, spatial pyramids"),
+)  # fmt: skip
+
+
+def chapter(name: str) -> Chapter:
+    """The chapter with this name, folder (``01_convolution``) or number (``1``, ``"01"``).
+
+    Raises
+    ------
+    KeyError
+        If there is none; the message lists those there are.
+    """
+    for candidate in CHAPTERS:
+        if str(name).lstrip("0") == str(candidate.number) or name in (candidate.name, candidate.folder):
+            return candidate
+    raise KeyError(f"there is no chapter {name!r}; the chapters are {', '.join(c.folder for c in CHAPTERS)}")

@@ -1,0 +1,113 @@
+"""Arrays as HTML that reads in a light and a dark notebook: small matrices as tables, larger ones as pictures.
+
+Positive numbers are blue and negative ones orange (Okabe and Ito's colour-blind-safe palette), deeper the larger they
+are; marked entries carry a frame as well, so that nothing is said by colour alone.
+"""
+
+import base64
+import html
+import io
+
+import numpy as np
+
+POSITIVE, NEGATIVE = (0, 114, 178), (213, 94, 0)
+LARGEST_TABLE = 10  # rows and columns that are still shown as numbers
+_CELL = "border:1px solid rgba(128,128,128,.45);padding:2px 6px;text-align:center;min-width:1.6em;"
+
+
+def number(value):
+    """A number in the few characters that a table cell has room for."""
+    value = np.asarray(value)[()]
+    if isinstance(value, (np.bool_, np.integer)):
+        return str(value)
+    if np.iscomplexobj(value):
+        return f"{value:.3g}"
+    if not np.isfinite(value):
+        return str(value)
+    if value == round(value) and abs(value) < 1e5:
+        return str(int(value))
+    return f"{value:.3g}"
+
+
+def matrix(a, caption="", marked=None, scale=None):
+    """One array as a figure with a caption.
+
+    Parameters
+    ----------
+    a : array of at most two dimensions
+        Anything larger than 10×10 becomes a picture.
+    caption : str
+        Plain text; it is escaped.
+    marked : boolean array of the same shape, optional
+        Entries to frame.
+    scale : float, optional
+        The absolute value that gets the deepest colour (default: the largest in ``a``). Give the same to figures that
+        are to be compared.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    a = np.asarray(a)
+    grid = a.reshape(1, -1) if a.ndim < 2 else a
+    if a.dtype.kind == "c":
+        grid = np.abs(grid)
+    if scale is None:
+        finite = np.abs(grid[np.isfinite(grid)], dtype=float) if grid.size else np.zeros(0)
+        scale = float(finite.max()) if finite.size else 0.0
+    mark = np.zeros(grid.shape, bool) if marked is None else np.asarray(marked).reshape(grid.shape)
+    body = _table(grid, mark, scale) if max(grid.shape, default=0) <= LARGEST_TABLE else _picture(grid, mark, scale)
+    return (
+        '<figure style="display:inline-block;margin:.3em 1.2em .3em 0;vertical-align:top">'
+        f'<figcaption style="font-size:85%;opacity:.85">{html.escape(caption)}</figcaption>{body}</figure>'
+    )
+
+
+def row(figures):
+    """Figures beside each other, wrapping where the page is narrow."""
+    return f'<div style="display:flex;flex-wrap:wrap;align-items:flex-start">{"".join(figures)}</div>'
+
+
+def _table(grid, mark, scale):
+    rows = []
+    for values, marks in zip(grid, mark, strict=True):
+        cells = []
+        for value, framed in zip(values, marks, strict=True):
+            frame = "outline:2.5px solid currentColor;outline-offset:-2px;font-weight:bold;" if framed else ""
+            cells.append(f'<td style="{_CELL}{_shade(value, scale)}{frame}">{number(value)}</td>')
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return (
+        '<table style="border-collapse:collapse;margin:.2em 0;font-variant-numeric:tabular-nums">'
+        f"{''.join(rows)}</table>"
+    )
+
+
+def _shade(value, scale):
+    if scale <= 0 or not np.isfinite(value) or value == 0:
+        return ""
+    r, g, b = POSITIVE if value > 0 else NEGATIVE
+    return f"background:rgba({r},{g},{b},{0.05 + 0.5 * min(1.0, abs(float(value)) / scale):.2f});"
+
+
+def _picture(grid, mark, scale):
+    from PIL import Image
+
+    values = np.nan_to_num(np.asarray(grid, dtype=float), nan=0.0, posinf=scale, neginf=-scale)
+    step = max(1, int(np.ceil(max(values.shape) / 512)))  # a picture larger than the page is sampled
+    values, mark = values[::step, ::step], mark[::step, ::step]
+    if (values >= 0).all():  # an image: grey
+        rgb = np.repeat((255 * np.clip(values / (scale or 1), 0, 1))[..., None], 3, axis=2)
+    else:
+        share = np.clip(np.abs(values) / (scale or 1), 0, 1)[..., None]
+        colour = np.where(values[..., None] > 0, np.array(POSITIVE), np.array(NEGATIVE))
+        rgb = 255 * (1 - share) + colour * share
+    if mark.any() and not mark.all():
+        rgb[mark] = 0.25 * rgb[mark] + 0.75 * np.array(NEGATIVE)
+    stream = io.BytesIO()
+    Image.fromarray(rgb.astype(np.uint8)).save(stream, "PNG")
+    data = base64.b64encode(stream.getvalue()).decode()
+    width = min(320, max(120, 12 * values.shape[1]))
+    shape = "×".join(map(str, grid.shape))
+    style = f"width:{width}px;image-rendering:pixelated"
+    return f'<img alt="array of shape {shape}" src="data:image/png;base64,{data}" style="{style}">'
