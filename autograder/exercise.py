@@ -53,10 +53,14 @@ class CheckFailed(AssertionError):
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer that has a name. ``wrong`` is called as a student's answer is."""
+    """A wrong answer that has a name.
+
+    ``function(reference, *args)`` is what the author wrote; ``wrong(*args)`` is called as a student's answer is.
+    """
 
     name: str
     message: str
+    function: object
     wrong: object
 
 
@@ -95,7 +99,7 @@ class Exercise:
 
         def register(function):
             wrong = functools.partial(_Lazily(self), function)
-            self.mistakes += (Mistake(function.__name__, message, wrong),)
+            self.mistakes += (Mistake(function.__name__, message, function, wrong),)
             return function
 
         return register

@@ -229,9 +229,7 @@ def no_bias(reference, x, f, bias=0.0, stride=1, padding=0):
     return reference(x, f, 0.0, stride, padding)
 
 
-@conv2d_strided.mistake(
-    "The bias is added for every pixel under the filter. Add it once to each output, after the sum."
-)
+@conv2d_strided.mistake("The bias is added once for each pixel under the filter. Add it once to each output.")
 def bias_per_pixel(reference, x, f, bias=0.0, stride=1, padding=0):
     return reference(x, f, bias * f.size, stride, padding)
 
@@ -301,23 +299,20 @@ def im2col(rng):
     yield case("everything at once", rng.normal(size=(2, 3, 7, 6)), (3, 2), stride=2, padding=1)
 
 
-def _blocks(columns, x, filter_shape):
-    """(N, C, FH, FW, OH*OW)"""
-    return columns.reshape(len(x), x.shape[1], *filter_shape, -1)
-
-
 @im2col.mistake(
     "The rows of the columns are in another order: the channels vary fastest. A patch is read channel by channel."
 )
 def channels_fastest(reference, x, filter_shape, stride=1, padding=0):
     columns = reference(x, filter_shape, stride, padding)
-    return _blocks(columns, x, filter_shape).transpose(0, 2, 3, 1, 4).reshape(columns.shape)
+    blocks = columns.reshape(*x.shape[:2], *filter_shape, -1)  # (N, C, FH, FW, OH*OW)
+    return blocks.transpose(0, 2, 3, 1, 4).reshape(columns.shape)
 
 
 @im2col.mistake("The rows of the columns are in another order: each patch is read column by column, not row by row.")
 def patch_transposed(reference, x, filter_shape, stride=1, padding=0):
     columns = reference(x, filter_shape, stride, padding)
-    return _blocks(columns, x, filter_shape).transpose(0, 1, 3, 2, 4).reshape(columns.shape)
+    blocks = columns.reshape(*x.shape[:2], *filter_shape, -1)  # (N, C, FH, FW, OH*OW)
+    return blocks.transpose(0, 1, 3, 2, 4).reshape(columns.shape)
 
 
 @im2col.mistake("Rows and columns are exchanged: each patch must be a column, so the shape is (N, C*FH*FW, OH*OW).")
@@ -330,7 +325,8 @@ def patches_as_rows(reference, x, filter_shape, stride=1, padding=0):
 )
 def reshaped_without_transpose(reference, x, filter_shape, stride=1, padding=0):
     columns = reference(x, filter_shape, stride, padding)
-    return _blocks(columns, x, filter_shape).transpose(0, 1, 4, 2, 3).reshape(columns.shape)
+    blocks = columns.reshape(*x.shape[:2], *filter_shape, -1)  # (N, C, FH, FW, OH*OW)
+    return blocks.transpose(0, 1, 4, 2, 3).reshape(columns.shape)
 
 
 @im2col.mistake("The stride is ignored.")

@@ -1,0 +1,24 @@
+"""``python -m autograder COMMAND``: what students, instructors and authors run from a terminal."""
+
+import argparse
+import importlib
+
+COMMANDS = {  # name: (module, help); the module has configure(parser) and main(arguments)
+    "workspace": ("autograder.workspace", "make or complete a student's folder of notebooks"),
+    "normalize": ("autograder.notebooks", "write the nbgrader metadata of the source notebooks (authors)"),
+    "demo": ("autograder.demo", "grade a made-up class from release to feedback"),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m autograder", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, help_text) in COMMANDS.items():
+        command = commands.add_parser(name, help=help_text)
+        importlib.import_module(module).configure(command)
+    arguments = parser.parse_args()
+    return importlib.import_module(COMMANDS[arguments.command][0]).main(arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,123 @@
+"""Widgets that run the learner's own function, one small picture at a time.
+
+A widget is a few controls and one piece of HTML that is made anew whenever a control moves, in a few milliseconds.
+All controls work from the keyboard (Tab to reach one, arrow keys to move it). Where there is no kernel, the page
+shows the first picture.
+"""
+
+import html
+import inspect
+
+import ipywidgets
+import numpy as np
+
+from course_lib import tables
+
+
+class Explorer(ipywidgets.VBox):
+    """Controls above a picture.
+
+    Parameters
+    ----------
+    render : callable
+        ``render(**values)`` gives HTML for the values of the controls.
+    controls : dict of str to ipywidgets widget
+        Each has a ``value``; a control may hold several widgets as ``control.parts`` (see :func:`grid_of_numbers`).
+    """
+
+    def __init__(self, render, controls):
+        self.render, self.controls = render, controls
+        self.picture = ipywidgets.HTML()
+        for control in controls.values():
+            for part in getattr(control, "parts", [control]):
+                part.observe(self.update, "value")
+        self.update()
+        super().__init__([*controls.values(), self.picture])
+
+    def update(self, change=None):
+        """Draw again. What goes wrong in the learner's function is shown in place of the picture."""
+        values = {
+            name: control.read() if hasattr(control, "read") else control.value
+            for name, control in self.controls.items()
+        }
+        try:
+            self.picture.value = self.render(**values)
+        except Exception as error:
+            self.picture.value = f"<p>no picture: {html.escape(type(error).__name__)}: {html.escape(str(error))}</p>"
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if isinstance(bundle, dict):
+            bundle["text/html"] = self.picture.value
+        return bundle
+
+
+def slider(description, low, high, value=None, step=1):
+    """A labelled slider over whole numbers."""
+    return ipywidgets.IntSlider(
+        value=low if value is None else value,
+        min=low,
+        max=high,
+        step=step,
+        description=description,
+        style={"description_width": "7em"},
+        layout={"width": "28em"},
+    )
+
+
+def grid_of_numbers(description, values):
+    """A small matrix whose entries can be typed or stepped with the arrow keys."""
+    parts = [
+        ipywidgets.BoundedFloatText(
+            value=value, min=-99, max=99, step=1, layout={"width": "5em"}, description_tooltip=f"{description} {k}"
+        )
+        for k, value in enumerate(np.ravel(values))
+    ]
+    grid = ipywidgets.GridBox(parts, layout={"grid_template_columns": f"repeat({values.shape[1]}, 5.4em)"})
+    box = ipywidgets.HBox([ipywidgets.Label(description, layout={"width": "7em"}), grid])
+    box.parts = parts
+    box.read = lambda: np.array([part.value for part in parts]).reshape(values.shape)
+    return box
+
+
+def slide(function, x, f):
+    """Step a filter over an image with the learner's own function.
+
+    If the function takes ``stride`` and ``padding``, there are sliders for them and the filter can be changed.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(x, f)`` or ``function(x, f, bias, stride, padding)``.
+    x, f : ndarray, shape (H, W) and (FH, FW)
+    """
+    knobs = {"stride", "padding"} <= set(inspect.signature(function).parameters)
+    step = slider("position", 0, 99)
+
+    def render(position, stride=1, padding=0, f=f):
+        y = np.asarray(function(x, f, stride=stride, padding=padding) if knobs else function(x, f))
+        padded = np.pad(x, padding)
+        FH, FW = f.shape
+        OH, OW = y.shape
+        step.max = OH * OW - 1
+        i, j = divmod(min(position, OH * OW - 1), OW)
+        seen = np.zeros(padded.shape, bool)
+        seen[i * stride : i * stride + FH, j * stride : j * stride + FW] = True
+        here = np.zeros(y.shape, bool)
+        here[i, j] = True
+        terms = " + ".join(
+            f"({tables.number(a)})·({tables.number(b)})" if b < 0 or a < 0 else f"{tables.number(a)}·{tables.number(b)}"
+            for a, b in zip(padded[seen], f.ravel(), strict=True)
+        )
+        name = "x" if padding == 0 else "x with its border"
+        return (
+            tables.row([tables.matrix(padded, name, seen), tables.matrix(f, "f"), tables.matrix(y, "y", here)])
+            + f"<div>y[{i}, {j}] = {terms} = <b>{tables.number(y[i, j])}</b></div>"
+        )
+
+    controls = {"position": step}
+    if knobs:
+        controls["stride"] = slider("stride", 1, 3)
+        controls["padding"] = slider("padding", 0, 2)
+        controls["f"] = grid_of_numbers("filter", np.asarray(f, float))
+    return Explorer(render, controls)

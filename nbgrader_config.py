@@ -1,0 +1,15 @@
+"""nbgrader for this course: run its commands from this folder."""
+
+c = get_config()  # noqa: F821
+
+c.CourseDirectory.course_id = "deep-learning"
+c.CourseDirectory.source_directory = "notebooks"
+
+# What a student sees where the solution stood.
+c.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
+c.ClearSolutions.text_stub = "*Write your answer here.*"
+# A question graded by hand carries its marking scheme in the question's cell, which only graders see whole.
+c.ClearMarkScheme.enforce_metadata = False
+
+# A check that a student deleted comes back before grading.
+c.OverwriteCells.add_missing_cells = True
