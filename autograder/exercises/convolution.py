@@ -200,7 +200,7 @@ def dtype_lost(reference, x, padding, value=0.0):
     reference="course_lib.convolution:conv2d",
     points=4,
     hints=(
-        "In your conv2d, where does the patch of position (i, j) start? Where must it start when each step is S pixels?",
+        "In your conv2d, where does the patch of position (i, j) start? Where must it start when a step is S pixels?",
         "Pad first, then use the padded image only. The patch at (i, j) starts at row i * S and column j * S. "
         "The bias is one number, added to every output after the sum.",
     ),
