@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course_lib.datasets import shapes as _shapes
+from course_lib.datasets import coloured_shapes
 
 
 class Split(NamedTuple):
@@ -75,9 +75,9 @@ def shapes(n_train=1000, n_validation=500, n_test=2000, seed=0):
     splits = []
     for stream, n in enumerate((n_train, n_validation, n_test)):
         rng = np.random.default_rng([seed, stream])
-        y = rng.permutation(np.arange(n) % len(_shapes.CLASSES))
-        splits.append(Split(_shapes.draw(y, rng), y))
-    return Dataset("shapes", *splits, _shapes.CLASSES, 255)
+        y = rng.permutation(np.arange(n) % len(coloured_shapes.CLASSES))
+        splits.append(Split(coloured_shapes.draw(y, rng), y))
+    return Dataset("shapes", *splits, coloured_shapes.CLASSES, 255)
 
 
 def digits(seed=0):

@@ -27,7 +27,7 @@ REGISTRY = Path(__file__).resolve().parents[2] / "data" / "registry.toml"
 TIMEOUT = (10, 20)  # seconds to connect, and without a byte
 ATTEMPTS = 3  # for each mirror
 PAUSE = 1.0  # seconds before the second attempt; doubled each time
-CHUNK = 1 << 16  # bytes
+CHUNK = 1 << 14  # bytes; less than this is lost when a transfer breaks off
 
 
 class Unavailable(RuntimeError):

@@ -99,8 +99,8 @@ def draw(labels, rng, size=32):
         return rng.uniform(low, high, size=(N, 1, 1)).astype(np.float32)
 
     # ---- pose: pixels into the shape's coordinates
-    theta, r, k, m = each(-np.pi, np.pi), each(0.38, 0.72), each(0.8, 1.25), each(-0.25, 0.25)
-    cx, cy = each(-0.3, 0.3), each(-0.3, 0.3)
+    theta, r, k, m = each(-np.pi, np.pi), each(0.6, 0.85), each(0.8, 1.25), each(-0.25, 0.25)
+    cx, cy = each(-0.15, 0.15), each(-0.15, 0.15)
     p, q = (x - cx) / r, (y - cy) / r
     p, q = np.cos(theta) * p + np.sin(theta) * q, np.cos(theta) * q - np.sin(theta) * p
     u, v = p / k - m * q, k * q
@@ -112,17 +112,17 @@ def draw(labels, rng, size=32):
 
     # ---- clutter: lines and blobs behind the shape, in a third colour
     clutter = np.zeros((N, size, size), np.float32)
-    for _ in range(3):
+    for _ in range(2):
         angle, offset, thickness = each(0, np.pi), each(-0.9, 0.9), each(0.02, 0.1)
         line = np.abs(np.cos(angle) * x + np.sin(angle) * y - offset) - thickness
         blob = np.hypot(x - each(-1, 1), y - each(-1, 1)) - each(0.08, 0.25)
         which = np.where(each(0, 1) < 0.5, line, blob)
-        clutter = np.maximum(clutter, np.clip(0.5 - which / pixel, 0, 1) * (each(0, 1) < 0.7))
+        clutter = np.maximum(clutter, np.clip(0.5 - which / pixel, 0, 1) * (each(0, 1) < 0.35))
 
     # ---- an occluding bar in front: a shape loses up to a third of its width
     angle, offset, thickness = each(0, np.pi), each(-0.5, 0.5), each(0.04, 0.13)
     side = np.cos(angle) * (x - cx) + np.sin(angle) * (y - cy) - offset * r
-    bar = np.clip(0.5 - (np.abs(side) - thickness) / pixel, 0, 1) * (each(0, 1) < 0.5)
+    bar = np.clip(0.5 - (np.abs(side) - thickness) / pixel, 0, 1) * (each(0, 1) < 0.25)
 
     # ---- colours, texture, light, noise
     behind, front, third, fourth = _colours(N, rng)  # (N, 3, 1, 1) each
@@ -131,16 +131,15 @@ def draw(labels, rng, size=32):
     image = image + (fourth - image) * bar[:, None]
     angle, slope = each(-np.pi, np.pi), each(0, 0.35)
     light = each(0.75, 1.15) * (1 + slope * (np.cos(angle) * x + np.sin(angle) * y))
-    image = image * light[:, None] + rng.normal(size=image.shape).astype(np.float32) * each(0.01, 0.09)[:, None]
+    image = image * light[:, None] + rng.normal(size=image.shape).astype(np.float32) * each(0.01, 0.04)[:, None]
     return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
 
 
 def _colours(N, rng):
-    """Four colours an image; the shape's differs from its background's by at least 0.3 in brightness or hue."""
-    colours = rng.uniform(0.05, 0.95, size=(N, 4, 3))
-    close = np.abs(colours[:, 1] - colours[:, 0]).max(axis=1) < 0.3
-    colours[close, 1] = (colours[close, 0] + 0.5) % 1.0
-    return colours.transpose(1, 0, 2)[..., None, None].astype(np.float32)
+    """Four colours an image: a dark background, a bright shape, and clutter and bar in between."""
+    low = np.array([0.0, 0.45, 0.0, 0.0])[:, None]
+    high = np.array([0.45, 1.0, 0.6, 0.6])[:, None]
+    return rng.uniform(low, high, size=(N, 4, 3)).transpose(1, 0, 2)[..., None, None].astype(np.float32)
 
 
 def _texture(x, y, each):
