@@ -104,13 +104,15 @@ def lines(series, xlabel, ylabel, title="", x=None, size=(7, 3.2)):
     ----------
     series : dict of str to sequence of float
     x : sequence of float, optional
-        Default: 0, 1, 2, ...
+        Default: 0, 1, 2, ... A shorter series ends earlier.
     """
     figure, ax = plt.subplots(figsize=size, layout="constrained")
     for (name, values), colour, style in zip(
         series.items(), (BLUE, ORANGE, GREEN, PURPLE, "black"), ("-", "--", "-.", ":", "-"), strict=False
     ):
-        ax.plot(range(len(values)) if x is None else x, values, color=colour, linestyle=style, marker=".", label=name)
+        along = range(len(values)) if x is None else x[: len(values)]
+        marker = "." if len(values) <= 40 else None
+        ax.plot(along, values, color=colour, linestyle=style, marker=marker, label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     ax.spines[["top", "right"]].set_visible(False)
     if len(series) > 1:

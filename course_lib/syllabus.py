@@ -26,8 +26,6 @@ class Chapter(NamedTuple):
 CHAPTERS = (
     Chapter(1, "convolution", "Convolution", 150, ("numpy", "matplotlib", "sklearn"),
             "the sliding filter, its sizes, channels and batches, im2col, the matrix behind it"),
-    Chapter(2, "pooling", "Pooling", 90, ("numpy", "matplotlib", "sklearn"),
-            "max, average and global pooling, invariance measured, unpooling, spatial pyramids"),
 )  # fmt: skip
 
 

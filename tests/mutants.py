@@ -1,12 +1,14 @@
 """Plant one bug at a time in a reference function and count how many its exercise's check catches.
 
 ``python -m tests.mutants [CHAPTER ...]`` prints a table. A mutant that no input can tell from the original
-(``x * 1`` for ``x``) is no bug: where one survives, it is listed with its reason in ``EQUIVALENT``.
+(``x * 1`` for ``x``) is no bug: where one survives, the chapter's tests list it with its reason, as
+``EQUIVALENT = {exercise: {"before  ->  after": reason}}``.
 """
 
 import ast
 import contextlib
 import copy
+import importlib
 import inspect
 import signal
 import sys
@@ -20,11 +22,6 @@ from course_lib.syllabus import CHAPTERS, chapter
 
 ENOUGH = 0.95
 SECONDS = 2.0  # a mutant that runs longer is a hang, and caught
-
-# What survives and why it is not a bug: {exercise: {mutant: reason}}, mutants as survey() names them.
-EQUIVALENT = {
-    "conv2d_nchw": {"-1  ->  -2": "reshape takes any one negative length as the unknown one"},
-}
 
 SWAPS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Div,
@@ -142,7 +139,8 @@ def survey(exercise):
         The number caught, and the description of each mutant that passes and is not known to be equivalent.
     """
     caught, survivors = 0, []
-    known = EQUIVALENT.get(exercise.name, {})
+    chapter_tests = importlib.import_module(f"tests.test_{exercise.module.rpartition('.')[2]}")
+    known = getattr(chapter_tests, "EQUIVALENT", {}).get(exercise.name, {})
     cases = exercise.draw()
     expected = [exercise.expected(case) for case in cases]
     for description, mutant in mutants_of(exercise.reference):
