@@ -253,7 +253,7 @@ def cutout(x, cy, cx, size, fill=0, xp=np):
 def mixup(x, y, share, partner, xp=np):
     r"""Mix each image with another one of the batch, and its label with the other's, in the same proportion.
 
-    .. math:: x'_n = \lambda_n x_n + (1-\lambda_n)\, x_{\pi(n)}, \qquad y'_n = \lambda_n y_n + (1-\lambda_n)\, y_{\pi(n)}
+    .. math:: x'_n = \lambda_n x_n + (1-\lambda_n)\,x_{\pi(n)}, \qquad y'_n = \lambda_n y_n + (1-\lambda_n)\,y_{\pi(n)}
 
     Parameters
     ----------
@@ -273,7 +273,7 @@ def mixup(x, y, share, partner, xp=np):
     return along_x * x + (1 - along_x) * x[partner], along_y * y + (1 - along_y) * y[partner]
 
 
-def augment(x, u, angle=np.pi, zoom=1.2, shift=0.1, flip=0.5, gain=0.2, fill=0, training=True, xp=np):
+def augment(x, u, angle=np.pi, zoom=1.1, shift=0.05, flip=0.5, gain=0.2, fill=0, training=True, xp=np):
     r"""Turn, zoom, shift and mirror each image in a single interpolation, then change its brightness.
 
     ``u`` holds six numbers for each image, independent and uniform from 0 to 1. They become

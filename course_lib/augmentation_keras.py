@@ -94,7 +94,7 @@ def mixup(x, y, share, partner):
     return along_x * x + (1 - along_x) * other_x, along_y * y + (1 - along_y) * other_y
 
 
-def augment(x, u, angle=math.pi, zoom=1.2, shift=0.1, flip=0.5, gain=0.2, fill=0, training=True):
+def augment(x, u, angle=math.pi, zoom=1.1, shift=0.05, flip=0.5, gain=0.2, fill=0, training=True):
     """Turn, zoom, shift, mirror, brighten; see :func:`course_lib.augmentation.augment`."""
     if not training:
         return x

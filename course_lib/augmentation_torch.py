@@ -88,7 +88,7 @@ def mixup(x, y, share, partner):
     return torch.lerp(x[partner], x, along_x), torch.lerp(y[partner], y, along_y)
 
 
-def augment(x, u, angle=math.pi, zoom=1.2, shift=0.1, flip=0.5, gain=0.2, fill=0, training=True):
+def augment(x, u, angle=math.pi, zoom=1.1, shift=0.05, flip=0.5, gain=0.2, fill=0, training=True):
     """Turn, zoom, shift, mirror, brighten; see :func:`course_lib.augmentation.augment`."""
     if not training:
         return x

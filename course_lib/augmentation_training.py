@@ -1,7 +1,7 @@
 """Chapter 06: one network, one recipe, three frameworks.
 
 A *learner* holds the network in one framework and has three methods: ``step(x, y, u, lr)`` takes one step on a batch,
-``augment(x, u)`` shows what a step makes of its images, ``scores(x)`` gives the scores of new images. All three learners
+``augment(x, u)`` shows what a step makes of its images, ``scores(x)`` gives the scores of new images. All three
 start from the same weights and are given the same batches and the same random numbers ``u``, so they do the same
 arithmetic up to rounding.
 """
@@ -21,7 +21,7 @@ NETWORK = [
 ]  # fmt: skip
 
 # The limits of course_lib.augmentation.augment, chosen on the validation split.
-LIMITS = {"angle": np.pi, "zoom": 1.2, "shift": 0.1, "flip": 0.5, "gain": 0.2, "fill": 0.25}
+LIMITS = {"angle": np.pi, "zoom": 1.1, "shift": 0.05, "flip": 0.5, "gain": 0.2, "fill": 0.25}
 OFF = {"angle": 0.0, "zoom": 1.0, "shift": 0.0, "flip": 0.0, "gain": 0.0, "fill": 0.25}
 
 
@@ -69,7 +69,7 @@ def pixels(split, white=255):
     return split.x.astype(np.float32) / white, split.y
 
 
-def train(learner, data, epochs=30, batch=32, lr=3e-3, seed=0, watch=None):
+def train(learner, data, epochs=40, batch=32, lr=3e-3, seed=0, watch=None):
     """Train with Adam, a learning rate that falls in half a cosine wave, and new random numbers for each image.
 
     Parameters

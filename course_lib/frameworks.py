@@ -32,8 +32,8 @@ def _silence():
 
 with _silence(), warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    import tensorflow as tf  # tells of oneDNN before its log level counts
     import keras
+    import tensorflow as tf  # tells of oneDNN before its log level counts
 
 tf.get_logger().setLevel("ERROR")
 
