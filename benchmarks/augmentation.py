@@ -1,20 +1,13 @@
-"""Chapter 06's table: what augmentation brings in three frameworks, and which transform brings it.
+"""Chapter 06's lines for :mod:`benchmarks.metrics`: what augmentation brings in three frameworks, and which transform.
 
-``python -m benchmarks.augmentation [frameworks] [transforms]`` trains everything that is not recorded yet in
-``benchmarks/augmentation.json`` (delete the file to begin again) and prints the tables. Everything was chosen on the
-validation split; the test split is read at the end of the three-framework runs only.
+Everything was chosen on the validation split; the test split is read at the end of the three-framework runs only.
 """
-
-import json
-import sys
-from pathlib import Path
 
 import numpy as np
 
 from course_lib import datasets
 from course_lib.augmentation_training import LIMITS, OFF, NumPyLearner, accuracy, initial, train
 
-RECORD = Path(__file__).with_name("augmentation.json")
 SEEDS = (0, 1, 2)
 EPOCHS = 40
 
@@ -81,33 +74,41 @@ def transforms(data, record):
                 yield key, {"validation": round(accuracy(learner, data.validation), 4)}
 
 
-def table(record):
-    """The record as two Markdown tables, means over the seeds that are there."""
+def measure(record=None, keep=None):
+    """Train everything that ``record`` does not hold yet.
 
-    def mean(prefix, part):
-        return np.mean([record[f"{prefix} {seed}"][part] for seed in SEEDS if f"{prefix} {seed}" in record] or [np.nan])
+    Parameters
+    ----------
+    record : dict, optional
+        What an interrupted measurement has left.
+    keep : callable, optional
+        ``keep(record)`` after each run.
 
-    lines = ["| framework | train without | train with | test without | test with | gain |"]
-    lines += ["|---|---|---|---|---|---|"]
-    for name in ("NumPy", "Keras", "PyTorch"):
-        a, b, c, d = (mean(f"{name} {how}", part) for part in ("train", "test") for how in ("without", "with"))
-        lines.append(f"| {name} | {a:.3f} | {b:.3f} | {c:.3f} | {d:.3f} | {d - c:+.3f} |")
-    lines += ["", "| recipe | validation |", "|---|---|"]
-    lines += [f"| {name} | {mean(name, 'validation'):.3f} |" for name in recipes()]
-    return "\n".join(lines)
-
-
-def main(parts=("frameworks", "transforms")):
-    """Measure what is missing, keep it, print the tables."""
-    record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    data = datasets.shapes()
-    for part in parts:
-        for key, entry in {"frameworks": frameworks, "transforms": transforms}[part](data, record):
+    Returns
+    -------
+    dict
+        ``{"PyTorch with 0": {"train": ..., "validation": ..., "test": ...}, "only turn 0": {"validation": ...}, ...}``
+    """
+    record, data = dict(record or {}), datasets.shapes()
+    for part in (frameworks, transforms):
+        for key, entry in part(data, record):
             record[key] = entry
-            RECORD.write_text(json.dumps(record, indent=1) + "\n")
-            print(key, entry, flush=True)
-    print(table(record))
+            if keep is not None:
+                keep(record)
+    return record
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:] or ("frameworks", "transforms"))
+def lines(record):
+    """The record as ``(name, values over the seeds, what the mean must reach)``."""
+    for framework in ("NumPy", "Keras", "PyTorch"):
+        by_part = {
+            (how, part): [record[f"{framework} {how} {seed}"][part] for seed in SEEDS]
+            for how in ("without", "with") for part in ("train", "test")
+        }  # fmt: skip
+        for (how, part), values in by_part.items():
+            reach = 0.9 if (how, part) == ("with", "test") else None
+            yield f"{framework}, {part} accuracy {how} augmentation", tuple(values), reach
+        gains = np.subtract(by_part["with", "test"], by_part["without", "test"])
+        yield f"{framework}, gain on the test split", tuple(map(float, gains)), 0.1
+    for name in recipes():
+        yield f"PyTorch, validation: {name}", tuple(record[f"{name} {seed}"]["validation"] for seed in SEEDS), None
