@@ -69,13 +69,15 @@ def row(figures):
     return f'<div style="display:flex;flex-wrap:wrap;align-items:flex-start">{"".join(figures)}</div>'
 
 
-def listing(header, lines):
-    """A table of text with a header and a last line that sums up; all columns but the first are aligned right.
+def listing(header, lines, total=True):
+    """A table of text with a header; all columns but the first are aligned right.
 
     Parameters
     ----------
     header : sequence of str
     lines : sequence of sequence of str
+    total : bool
+        Whether the last line sums up the others and is set apart.
 
     Returns
     -------
@@ -90,8 +92,8 @@ def listing(header, lines):
             for text, side in zip(cells, aligned, strict=True)
         ) + "</tr>"  # fmt: skip
 
-    body = "".join(line(cells, "td") for cells in lines[:-1])
-    last = line(lines[-1], "td", "border-top:1px solid currentColor;font-weight:bold")
+    body = "".join(line(cells, "td") for cells in (lines[:-1] if total else lines))
+    last = line(lines[-1], "td", "border-top:1px solid currentColor;font-weight:bold") if total else ""
     return (
         '<table style="border-collapse:collapse;margin:.2em 0;font-variant-numeric:tabular-nums">'
         f"{line(header, 'th')}{body}{last}</table>"

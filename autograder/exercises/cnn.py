@@ -529,6 +529,7 @@ def Momentum(rng):
     yield case("the worked example", p=np.zeros(2), gradients=np.ones((3, 2)), lr=1.0, mu=0.5)
     yield case("the gradient turns", p=np.array([0.0, 1.0]), gradients=np.array([[1.0, 2.0], [-1.0, 0.5]]), lr=0.1, mu=0.9)
     yield case("no memory", p=rng.normal(size=2), gradients=rng.normal(size=(3, 2)), lr=0.1, mu=0.0)
+    yield case("nothing given: the usual settings", p=rng.normal(size=2), gradients=rng.normal(size=(3, 2)))
     n = int(rng.integers(2, 5))
     yield case("five steps", p=rng.normal(size=n), gradients=rng.normal(size=(5, n)), lr=0.3, mu=0.9)
 

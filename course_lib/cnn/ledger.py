@@ -93,7 +93,7 @@ def count_parameters(layers, input_shape):
 
 
 class Row(NamedTuple):
-    """One layer's line: values are those of its output for one image, multiply-adds those of its forward pass."""
+    """One layer's line: the numbers that it makes for one image, the multiply-adds of its forward pass."""
 
     layer: str
     shape: tuple
@@ -161,7 +161,8 @@ def ledger(layers, input_shape):
         # Every weight is used once at each position that shares it.
         biases = after[0] if parameters else 0
         multiply_adds = (parameters - biases) * math.prod(after[1:])
-        rows.append(Row(_label(layer), after, parameters, math.prod(after), multiply_adds))
+        values = 0 if layer[0] == "flatten" else math.prod(after)  # flattening copies nothing
+        rows.append(Row(_label(layer), after, parameters, values, multiply_adds))
         shape = after
     return Ledger(tuple(rows))
 

@@ -51,7 +51,10 @@ def cosine(progress):
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def fit(network, optimizer, train, validation, epochs, batch_size, rng, schedule=cosine, watch=None, progress=False):
+def fit(
+    network, optimizer, train, validation, epochs, batch_size, rng,
+    schedule=cosine, watch=None, progress=False, one_epoch=train_epoch,
+):  # fmt: skip
     """Train for some epochs and keep the curves.
 
     Parameters
@@ -68,6 +71,8 @@ def fit(network, optimizer, train, validation, epochs, batch_size, rng, schedule
         ``watch(history)`` after each epoch, such as :meth:`course_lib.plots.Live.update`.
     progress : bool
         Whether to show a progress bar.
+    one_epoch : callable
+        Called as :func:`train_epoch`.
 
     Returns
     -------
@@ -81,7 +86,7 @@ def fit(network, optimizer, train, validation, epochs, batch_size, rng, schedule
     bar = tqdm(range(epochs), unit="epoch", disable=not progress)
     for epoch in bar:
         optimizer.lr = lr * schedule(epoch / epochs)
-        history["training loss"].append(train_epoch(network, loss, optimizer, *train, batch_size, rng))
+        history["training loss"].append(one_epoch(network, loss, optimizer, *train, batch_size, rng))
         history["validation accuracy"].append(accuracy(network, *validation))
         bar.set_postfix({name: f"{values[-1]:.3f}" for name, values in history.items()})
         if watch is not None:
@@ -139,7 +144,8 @@ def classify(x_train, y_train, x_new, seed):
     """
     rng = np.random.default_rng(seed)
     network = build(DIGIT_NETWORK, x_train.shape[1:], rng)
-    loss, optimizer = SoftmaxCrossEntropy(), Adam(lr=0.01)
-    for _ in range(8):
+    loss, optimizer, epochs = SoftmaxCrossEntropy(), Adam(), 10
+    for epoch in range(epochs):
+        optimizer.lr = 0.01 * cosine(epoch / epochs)
         train_epoch(network, loss, optimizer, x_train, y_train, 32, rng)
     return network.forward(x_new).argmax(axis=1)
