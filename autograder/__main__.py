@@ -2,6 +2,8 @@
 
 import argparse
 import importlib
+import os
+import sys
 
 COMMANDS = {  # name: (module, help); the module has configure(parser) and main(arguments)
     "workspace": ("autograder.workspace", "make or complete a student's folder of notebooks"),
@@ -17,6 +19,8 @@ def main():
         command = commands.add_parser(name, help=help_text)
         importlib.import_module(module).configure(command)
     arguments = parser.parse_args()
+    # nbgrader starts alembic and jupyter by name: they must be found although the environment is not activated.
+    os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
     return importlib.import_module(COMMANDS[arguments.command][0]).main(arguments)
 
 

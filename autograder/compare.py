@@ -104,7 +104,7 @@ def _array_difference(yours, expected, tolerance, where):
         return _wrong_type(yours, what, where)
     subject = f"{where}: your result" if where else "your result"
     if yours.shape != expected.shape:
-        message = f"{subject} {_shape(yours)}, expected {_shape(expected, noun=False)}"
+        message = f"{subject} {_shape(yours)}, expected {_shape(expected).removeprefix('has ').removeprefix('is ')}"
         return Difference("shape", message, yours, expected, where=where)
     if tolerance.exact_dtype and yours.dtype != expected.dtype:
         message = f"{subject} has dtype {yours.dtype}, expected {expected.dtype}"
@@ -150,10 +150,8 @@ def _wrong_type(yours, expected, where):
     return Difference("type", f"{subject} is {what}, expected {expected}{hint}", where=where)
 
 
-def _shape(array, noun=True):
-    if array.ndim == 0:
-        return "is a single number" if noun else "a single number"
-    return f"has shape {array.shape}" if noun else f"{array.shape}"
+def _shape(array):
+    return f"has shape {array.shape}" if array.ndim else f"is the single number {_number(array[()])}"
 
 
 def _first(wrong):
