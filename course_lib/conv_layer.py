@@ -116,7 +116,7 @@ def gradient_check(layer, x, dy, h=1e-5):
 
 
 def filter_gradient(x, dy):
-    r"""Gradient of one filter: the input correlated with ``dy``.
+    r"""Gradient of one filter: the input correlated with ``dy``, the same as ``conv2d(x, dy)``.
 
     .. math:: df_{pq} = \sum_{i,j} dy_{ij}\; x_{i+p,\;j+q}
 
@@ -129,7 +129,11 @@ def filter_gradient(x, dy):
     -------
     ndarray, shape (FH, FW)
     """
-    return conv2d(x, dy)
+    (H, W), (OH, OW) = x.shape, dy.shape
+    df = np.empty((H - OH + 1, W - OW + 1), dtype=np.result_type(x, dy))
+    for p, q in np.ndindex(df.shape):
+        df[p, q] = np.sum(dy * x[p : p + OH, q : q + OW])
+    return df
 
 
 def input_gradient(dy, f):
@@ -192,10 +196,17 @@ def col2im(columns, x_shape, filter_shape, stride=1, padding=0):
     Returns
     -------
     ndarray, shape (N, C, H, W), dtype of ``columns``
+
+    Raises
+    ------
+    ValueError
+        If the columns are not those of such an image.
     """
     N, C, H, W = x_shape
     FH, FW = filter_shape
     OH, OW = output_size(H, FH, stride, padding), output_size(W, FW, stride, padding)
+    if columns.shape != (N, C * FH * FW, OH * OW):
+        raise ValueError(f"columns have shape {columns.shape}; im2col would give {(N, C * FH * FW, OH * OW)}")
     columns = columns.reshape(N, C, FH, FW, OH, OW)
     x = np.zeros((N, C, H + 2 * padding, W + 2 * padding), dtype=columns.dtype)
     for p in range(FH):
