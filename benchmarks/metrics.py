@@ -64,7 +64,15 @@ def cnn():
     yield Metric("validation accuracy, divided by 255, SGD, 100 epochs", tuple(a[99] for a in by_255))
 
 
-CHAPTERS = {"cnn": cnn}
+def augmentation():
+    """Chapter 06 on the coloured shapes: three frameworks with and without, and each transform by itself."""
+    from benchmarks import augmentation as chapter
+
+    for name, values, at_least in chapter.lines(chapter.measure()):
+        yield Metric(name, values, at_least)
+
+
+CHAPTERS = {"cnn": cnn, "augmentation": augmentation}
 
 
 def record(chapter):
