@@ -152,6 +152,8 @@ def gradient_errors(check, layers):
         "stride": slider("stride", 1, 3),
         "padding": slider("padding", 0, 2),
         "draw": slider("random numbers", 0, 9),
+    }
+    return Explorer(render, controls)
 
 
 def probabilities(softmax, names=("cat", "dog", "car", "house"), scores=(2, 1, 0, -1)):

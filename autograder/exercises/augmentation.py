@@ -639,7 +639,8 @@ which_preserve = Written("which_preserve", points=4)
     reference="course_lib.augmentation:augment",
     points=4,
     hints=(
-        "Four of the five transforms only move points: what is the matrix of 'first mirror, then turn and enlarge'? What is left to do after a single warp?",
+        "Four of the five transforms only move points: what is the matrix of 'first "
+        "mirror, then turn and enlarge'? What is left to do after a single warp?",
         "A = zoom · R(angle) · M with M = diag(1, -1) where mirrored; b in pixels, b = (2u - 1) · shift · (H, W). One "
         "warp(x, A, b, fill), then brightness. Column k of u belongs to parameter k; if not training, return x.",
     ),
