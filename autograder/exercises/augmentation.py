@@ -160,6 +160,12 @@ def wrapped_around(reference, x, gain):
     return np.rint(y).astype(np.int64).astype(np.uint8) if x.dtype == np.uint8 else np.clip(y, 0, 1)
 
 
+@brightness.mistake("Nothing is clipped: beyond 255 uint8 starts again at 0, and beyond 1 there is no brighter white.")
+def nothing_clipped(reference, x, gain):
+    y = x * gain[:, None, None, None]
+    return y.astype(np.int64).astype(np.uint8) if x.dtype == np.uint8 else y
+
+
 @brightness.mistake("A floating-point image has numbers above 1. Its white is 1, not 255: clip it there.")
 def floats_not_clipped(reference, x, gain):
     return reference(x, gain) if x.dtype == np.uint8 else x * gain[:, None, None, None]
@@ -303,6 +309,11 @@ def forward_map(reference, x, matrix, offset=None, fill=0):
     back = np.linalg.inv(matrix)
     b = None if offset is None else -(back @ offset[:, :, None])[:, :, 0]
     return reference(x, back, b, fill)
+
+
+@warp.mistake("A is not inverted. A pixel of the new image comes from p = inv(A) (q - b): the inverse map.")
+def not_inverted(reference, x, matrix, offset=None, fill=0):
+    return reference(x, np.linalg.inv(matrix), offset, fill)
 
 
 @warp.mistake("The image turns about its corner. Take the centre, ((H-1)/2, (W-1)/2), as the origin.")
@@ -546,6 +557,14 @@ def one_too_large(reference, x, cy, cx, size, fill=0):
         for b in (0, 1):
             covered = reference(covered, cy + a, cx + b, size, fill)
     return covered
+
+
+@cutout.mistake(
+    "The square is one pixel too small: from cy - size // 2 up to cy + size // 2 is size - 1 rows if size is odd."
+)
+def one_too_small(reference, x, cy, cx, size, fill=0):
+    half = size // 2
+    return reference(x, cy, cx, 2 * half, fill) if half else x
 
 
 @cutout.mistake("The same square is covered in all images. Each has its own place.")
