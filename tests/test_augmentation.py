@@ -315,9 +315,11 @@ def test_pixels_outside_are_the_fill(rng):
     np.testing.assert_array_equal(found[0, :, 0], np.stack([x[0, :, 0, 0], [0.5, 0.5], [0.5, 0.5]], axis=1))
 
 
-def test_a_matrix_that_flattens_an_image_is_refused():
+def test_matrices_that_do_not_fit_or_flatten_an_image_are_refused():
     with pytest.raises(ValueError, match="determinant 0"):
         zoom(np.zeros((1, 1, 3, 3)), np.zeros(1))
+    with pytest.raises(ValueError, match=r"\(2, 2, 2\), not \(2, 2\)"):
+        warp(np.zeros((2, 1, 3, 3)), np.eye(2))
 
 
 # ---- the same in four backends ---------------------------------------------------------------------------------------
