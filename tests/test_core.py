@@ -197,8 +197,8 @@ def test_a_stub_is_not_attempted_and_does_not_stop_the_notebook(capsys, monkeypa
 
 def test_an_answer_that_waits_for_another_exercise_is_told_which():
     verdict = running_sum.judge(lambda x: stub(x))
-    assert verdict.status == "raised"
-    assert "calls stub, which is not written yet" in report.page(verdict).text
+    assert verdict.status == "not attempted"
+    assert "waits for stub, which is not written yet" in report.page(verdict).text
 
 
 def test_check_outside_nbgrader_says_it_in_one_line_or_raises(capsys, monkeypatch):
