@@ -188,6 +188,7 @@ def test_the_widget_takes_a_function_without_stride_and_shows_its_error():
         raise TypeError("not yet")
 
     assert "TypeError: not yet" in explore.pool(broken, X[0, 0]).picture.value
+    assert set(explore.pool(library.max_pool2d, X[0, 0], knobs=False).controls) == {"position", "size"}
 
 
 # ---- different right answers, for test_exercises.py ----

@@ -173,6 +173,16 @@ def strided_over_channels(reference, x, size, stride=1, padding=0):
     return reference(x, size, stride, padding).max(axis=1, keepdims=True)
 
 
+@max_pool2d_strided.mistake(
+    "The maximum is taken over the positions. windows(...) ends with the axes of the window: axis=(4, 5)."
+)
+def over_the_positions(reference, x, size, stride=1, padding=0):
+    border = ((0, 0), (0, 0), (padding, padding), (padding, padding))
+    x = np.pad(x, border, constant_values=-np.inf)
+    view = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))[:, :, ::stride, ::stride]
+    return view.max(axis=(2, 3))
+
+
 # ---- 2.3 ----
 
 
@@ -334,7 +344,7 @@ def global_sum(reference, x):
 def max_pool2d_with_indices(rng):
     """Max pooling that says where each maximum stood."""
     yield case("one window", np.array([[[[1.0, 2.0], [4.0, 3.0]]]]), 2, stride=2)
-    yield case("two equal numbers in a row", np.array([[[[0.0, 7.0, 7.0]] * 1 + [[0.0, 0.0, 0.0]] * 2]]), 3, stride=1)
+    yield case("two equal numbers in a row", np.array([[[[0.0, 7.0, 7.0], [0.0, 0.0, 0.0]]]]), 2, stride=1)
     yield case("a tie between row and column", np.array([[[[0.0, 7.0], [7.0, 0.0]]]]), 2, stride=2)
     yield case("the worked example", X, 2, stride=2)
     yield case("a wide image", rng.normal(size=(1, 1, 2, 6)), 2, stride=2)
@@ -386,6 +396,14 @@ def index_in_the_padded_image(reference, x, size, stride=1, padding=0):
     y, indices = reference(x, size, stride, padding)
     row, column = np.divmod(indices, x.shape[3])
     return y, (row + padding) * (x.shape[3] + 2 * padding) + column + padding
+
+
+@max_pool2d_with_indices.mistake(
+    "The border is still in the row and the column: the window at (i, j) starts at row i*S − P, column j*S − P."
+)
+def border_not_subtracted(reference, x, size, stride=1, padding=0):
+    y, indices = reference(x, size, stride, padding)
+    return y, indices + padding * x.shape[3] + padding
 
 
 @max_pool2d_with_indices.mistake("The index is row*H + column. A row has W pixels: row*W + column.")
