@@ -59,13 +59,14 @@ def over_channels(reference, x, size):
 
 @max_pool2d.mistake("The window moves by one pixel. Side by side means that it moves by its own size.")
 def moves_by_one_pixel(reference, x, size):
-    return reference(x, size, 1)
+    return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3)).max(axis=(4, 5))
 
 
 @max_pool2d.mistake("The output has the right size, but the window moves by one pixel: it must start at i*K, j*K.")
 def starts_at_i_and_j(reference, x, size):
     OH, OW = x.shape[2] // size, x.shape[3] // size
-    return reference(x, size, 1)[:, :, :OH, :OW]
+    view = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))[:, :, :OH, :OW]
+    return view.max(axis=(4, 5))
 
 
 @max_pool2d.mistake(
