@@ -203,7 +203,7 @@ def bins(length, n):
     r"""Cut an axis into ``n`` bins: bin ``k`` is ``range(start, stop)`` with the ``k``-th pair returned.
 
     A bin starts at :math:`\lfloor kL/n \rfloor` and ends before :math:`\lceil (k+1)L/n \rceil`, so that every pixel
-    lies in a bin and no bin is empty; where ``n`` does not divide the length, neighbours share a pixel.
+    lies in a bin and no bin is empty; where ``n`` does not divide the length, some neighbours share a pixel.
     """
     return [(k * length // n, -(-(k + 1) * length // n)) for k in range(n)]
 
