@@ -68,8 +68,8 @@ def augmentation():
     """Chapter 06 on the coloured shapes: three frameworks with and without, and each transform by itself."""
     from benchmarks import augmentation as chapter
 
-    for name, values, at_least in chapter.lines(chapter.measure()):
-        yield Metric(name, values, at_least)
+    for line in chapter.lines(chapter.measure()):
+        yield Metric(*line)
 
 
 CHAPTERS = {"cnn": cnn, "augmentation": augmentation}
