@@ -27,7 +27,7 @@ CHAPTERS = (
     Chapter(1, "convolution", "Convolution", 150, ("numpy", "matplotlib", "sklearn"),
             "the sliding filter, its sizes, channels and batches, im2col, the matrix behind it"),
     Chapter(4, "cnn", "A network from the pieces", 240, ("numpy", "matplotlib", "tqdm"),
-            "softmax and cross-entropy, layers in a row, optimisers, the ledger, digits read with 99 % right"),
+            "softmax and cross-entropy, layers in a row, optimisers, the ledger, 98 of 100 digits read right"),
 )  # fmt: skip
 
 
