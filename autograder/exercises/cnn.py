@@ -1036,8 +1036,8 @@ def classify(rng):
 
     yield digits("two kinds of digits", 2, 80)
     yield digits("four kinds of digits", 4, 160)
-    yield digits("all ten", 10, 400)
-    yield digits("all ten, other digits", 10, 400)
+    yield digits("all ten", 10, 300)
+    yield digits("all ten, other digits", 10, 300)
 
 
 # Only mistakes whose result needs no training are listed: a check that fails must not train five networks more.
