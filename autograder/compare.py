@@ -117,16 +117,15 @@ def _array_difference(yours, expected, tolerance, where):
         if wrong.any():
             index = _first(wrong)
             which = "NaN (not a number)" if np.isnan(yours[index]) else f"{_number(yours[index])} instead of NaN"
-            message = f"{subject} is {which} {_at(index)}"
-            return Difference("nan", message, yours, expected, index, where)
+            return Difference("nan", f"{subject} is {which}{_at(index)}", yours, expected, index, where)
     rtol, atol = tolerance.of(yours, expected) if expected.dtype.kind in "fc" else (0, 0)
     with np.errstate(invalid="ignore", over="ignore"):
         wrong = ~np.isclose(yours, expected, rtol=rtol, atol=atol, equal_nan=True)
     if wrong.any():
         index = _first(wrong)
         share = f"; {wrong.sum():,} of {wrong.size:,} entries differ" if wrong.size > 1 else ""
-        message = f"{subject} is {_number(yours[index])} {_at(index)}, expected {_number(expected[index])}{share}"
-        return Difference("value", " ".join(message.split()), yours, expected, index, where)
+        message = f"{subject} is {_number(yours[index])}{_at(index)}, expected {_number(expected[index])}{share}"
+        return Difference("value", message, yours, expected, index, where)
     return None
 
 
@@ -159,7 +158,7 @@ def _first(wrong):
 
 
 def _at(index):
-    return f"at [{', '.join(map(str, index))}]" if index else ""
+    return f" at [{', '.join(map(str, index))}]" if index else ""
 
 
 def _number(value):
