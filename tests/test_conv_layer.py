@@ -7,7 +7,7 @@ import torch
 from autograder.exercises import conv_layer as exercises
 from autograder.notebooks import source_path
 from course_lib import conv_layer as library
-from course_lib import explore
+from course_lib import explore, pooling
 from course_lib.convolution import conv2d, conv_matrix, im2col
 from course_lib.syllabus import chapter
 
@@ -73,6 +73,18 @@ def test_pooling_and_its_gradient_equal_torch(draw, kind):
     theirs, (tdx,) = by_torch(torchs, dy, x)
     assert_equal(y, theirs)
     assert_equal(ours.backward(dy), tdx)
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_max_pooling_backwards_is_unpooling_where_windows_lie_side_by_side(draw):
+    rng, x_shape, _, _, _ = sizes(draw)
+    x, size = rng.normal(size=x_shape), int(rng.integers(1, 4))
+    layer = library.MaxPool2D(size)
+    dy = rng.normal(size=layer.forward(x).shape)
+    y, indices = pooling.max_pool2d_with_indices(x, size)
+    np.testing.assert_array_equal(layer.forward(x), y)
+    np.testing.assert_array_equal(layer.backward(dy), pooling.max_unpool2d(dy, indices, x.shape[2:]))
+    np.testing.assert_allclose(library.AvgPool2D(size).forward(x), pooling.avg_pool2d(x, size))
 
 
 @pytest.mark.parametrize("draw", DRAWS)
