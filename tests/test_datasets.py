@@ -1,5 +1,6 @@
 """The data: drawn ones are what they say; downloads survive a bad server; files are read without being trusted."""
 
+import contextlib
 import gzip
 import hashlib
 import http.server
@@ -407,10 +408,8 @@ def test_damaged_pickles_are_refused(rng):
         bad = bytearray(good)
         for _ in range(3):
             bad[rng.integers(200)] = rng.integers(256)
-        try:
+        with contextlib.suppress(ValueError):
             formats.safe_unpickle(bytes(bad), "x")
-        except ValueError:
-            pass
 
 
 def cifar(path, rng, dumps, n=4, without=(), **replace):
@@ -541,8 +540,8 @@ def test_each_class_of_shapes_is_another_shape():
 def test_shapes_are_what_they_were():
     """The figures of the chapters depend on the set; a change of it should be a decision."""
     x = datasets.shapes(200, 0, 0).train.x
-    assert x.mean() == pytest.approx(MEAN, abs=0.02)
-    assert x[7, :, 10, 10] == pytest.approx(PIXEL, abs=2)
+    assert x.mean() == pytest.approx(78.436, abs=0.02)
+    assert x[7, :, 10, 10] == pytest.approx(np.array([194, 181, 109]), abs=2)
 
 
 def test_digits_are_split_once_and_for_all():

@@ -143,7 +143,7 @@ def _colours(N, rng):
 
 
 def _texture(x, y, each):
-    """Stripes across the shape in half of the images, none in the others; about 1 on average."""
+    """Stripes across the shape in half of the images, none in the others: a factor of at most 1."""
     angle, wave, depth = each(0, np.pi), each(5, 14), each(0.1, 0.45) * (each(0, 1) < 0.5)
     stripes = np.sin(wave * (np.cos(angle) * x + np.sin(angle) * y) + each(0, 2 * np.pi))
     return (1 - depth * (0.5 + 0.5 * stripes))[:, None]  # (N, 1, size, size)
