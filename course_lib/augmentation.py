@@ -147,10 +147,12 @@ def warp(x, matrix, offset=None, fill=0, xp=np):
     Raises
     ------
     ValueError
-        If a matrix cannot be inverted: it would flatten its image to a line.
+        If there is not one matrix for each image, or one would flatten its image to a line.
     """
     N, C, H, W = x.shape
-    if bool((xp.abs(xp.linalg.det(matrix)) < 1e-8).any()):
+    if matrix.shape != (N, 2, 2):
+        raise ValueError(f"{N} images need matrices of shape ({N}, 2, 2), not {matrix.shape}")
+    if xp is np and (np.abs(np.linalg.det(matrix)) < 1e-8).any():  # on a GPU, asking would mean waiting for it
         raise ValueError("a matrix has determinant 0 and flattens its image; a zoom, say, must not be by 0")
     centre = xp.asarray([(H - 1) / 2, (W - 1) / 2])
     i, j = xp.meshgrid(xp.arange(H), xp.arange(W), indexing="ij")  # (H, W) each
@@ -175,14 +177,10 @@ def rotate(x, angle, fill=0, xp=np):
 
     Parameters
     ----------
-    x : ndarray, shape (N, C, H, W)
     angle : ndarray, shape (N,)
         Radians.
-    fill : scalar
-
-    Returns
-    -------
-    ndarray, shape (N, C, H, W)
+    x, fill
+        As in :func:`warp`, whose result this is.
     """
     c, s = xp.cos(angle), xp.sin(angle)
     A = xp.stack([xp.stack([c, -s], -1), xp.stack([s, c], -1)], -2)  # (N, 2, 2)
@@ -194,33 +192,25 @@ def zoom(x, factor, fill=0, xp=np):
 
     Parameters
     ----------
-    x : ndarray, shape (N, C, H, W)
     factor : ndarray, shape (N,)
         ``z``: above 1 zooms in, below 1 zooms out.
-    fill : scalar
-
-    Returns
-    -------
-    ndarray, shape (N, C, H, W)
+    x, fill
+        As in :func:`warp`, whose result this is.
     """
     return warp(x, factor[:, None, None] * xp.eye(2), None, fill, xp)
 
 
 def shear(x, slant, fill=0, xp=np):
-    r"""Slant each image: a point ``m`` rows below the centre moves by ``slant * m`` columns to the right.
+    r"""Slant each image: a point ``r`` rows below the centre moves by ``m r`` columns to the right.
 
     .. math:: A = \begin{pmatrix} 1 & 0 \\ m & 1 \end{pmatrix}
 
     Parameters
     ----------
-    x : ndarray, shape (N, C, H, W)
     slant : ndarray, shape (N,)
         :math:`m`, in columns for each row.
-    fill : scalar
-
-    Returns
-    -------
-    ndarray, shape (N, C, H, W)
+    x, fill
+        As in :func:`warp`, whose result this is.
     """
     one, zero = xp.ones_like(slant), xp.zeros_like(slant)
     A = xp.stack([xp.stack([one, zero], -1), xp.stack([slant, one], -1)], -2)  # (N, 2, 2)
@@ -235,9 +225,7 @@ def cutout(x, cy, cx, size, fill=0, xp=np):
     x : ndarray, shape (N, C, H, W)
     cy, cx : ndarray of int, shape (N,)
         The square covers rows ``cy - size // 2`` to ``cy - size // 2 + size - 1``, and columns likewise.
-    size : int
-        Its height and width.
-    fill : scalar
+    size, fill : int, scalar
 
     Returns
     -------
@@ -253,17 +241,15 @@ def cutout(x, cy, cx, size, fill=0, xp=np):
 def mixup(x, y, share, partner, xp=np):
     r"""Mix each image with another one of the batch, and its label with the other's, in the same proportion.
 
-    .. math:: x'_n = \lambda_n x_n + (1-\lambda_n)\, x_{\pi(n)}, \qquad y'_n = \lambda_n y_n + (1-\lambda_n)\, y_{\pi(n)}
+    .. math:: x'_n = \lambda_n x_n + (1-\lambda_n)\,x_{\pi(n)}, \qquad y'_n = \lambda_n y_n + (1-\lambda_n)\,y_{\pi(n)}
 
     Parameters
     ----------
     x : ndarray, shape (N, C, H, W)
     y : ndarray, shape (N, K)
         The labels as probabilities: a one in each row at first.
-    share : ndarray, shape (N,)
-        :math:`\lambda`, from 0 to 1.
-    partner : ndarray of int, shape (N,)
-        :math:`\pi(n)`, the image that image ``n`` is mixed with.
+    share, partner : ndarray, shape (N,)
+        :math:`\lambda` from 0 to 1, and the index :math:`\pi(n)` of the image that image ``n`` is mixed with.
 
     Returns
     -------
@@ -273,7 +259,7 @@ def mixup(x, y, share, partner, xp=np):
     return along_x * x + (1 - along_x) * x[partner], along_y * y + (1 - along_y) * y[partner]
 
 
-def augment(x, u, angle=np.pi, zoom=1.2, shift=0.1, flip=0.5, gain=0.2, fill=0, training=True, xp=np):
+def augment(x, u, angle=np.pi, zoom=1.1, shift=0.05, flip=0.5, gain=0.2, fill=0, training=True, xp=np):
     r"""Turn, zoom, shift and mirror each image in a single interpolation, then change its brightness.
 
     ``u`` holds six numbers for each image, independent and uniform from 0 to 1. They become

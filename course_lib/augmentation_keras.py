@@ -7,8 +7,9 @@ where each pixel comes from. Everything can also run inside a ``tf.data`` pipeli
 
 import math
 
-import keras
-from keras import ops
+from course_lib.frameworks import keras, tf
+
+ops = keras.ops
 
 
 def flip(x, which):
@@ -93,7 +94,7 @@ def mixup(x, y, share, partner):
     return along_x * x + (1 - along_x) * other_x, along_y * y + (1 - along_y) * other_y
 
 
-def augment(x, u, angle=math.pi, zoom=1.2, shift=0.1, flip=0.5, gain=0.2, fill=0, training=True):
+def augment(x, u, angle=math.pi, zoom=1.1, shift=0.05, flip=0.5, gain=0.2, fill=0, training=True):
     """Turn, zoom, shift, mirror, brighten; see :func:`course_lib.augmentation.augment`."""
     if not training:
         return x
@@ -105,3 +106,84 @@ def augment(x, u, angle=math.pi, zoom=1.2, shift=0.1, flip=0.5, gain=0.2, fill=0
     A = ops.stack([A[:, :, 0], A[:, :, 1] * mirror[:, None]], -1)
     b = (2 * u[:, 2:4] - 1) * shift * ops.convert_to_tensor([float(H), float(W)])  # (N, 2)
     return brightness(warp(x, A, b, fill), 1 + (2 * u[:, 5] - 1) * gain)
+
+
+# ---- the network of course_lib.augmentation_training ----
+
+
+class KerasLearner:
+    """The same network as :class:`course_lib.augmentation_training.NumPyLearner`, in Keras on TensorFlow.
+
+    Parameters
+    ----------
+    network : course_lib.cnn.Sequential
+        Its weights are copied.
+    limits : dict, optional
+        Of :func:`augment`; none: images are left as they are.
+    size : (int, int, int)
+        Of an image: height, width, channels.
+    """
+
+    name = "Keras"
+
+    def __init__(self, network, limits=None, size=(32, 32, 3)):
+        self.limits = limits
+        self.network = keras.Sequential([keras.Input(size), *_layers(network.layers)])
+        self.optimizer = keras.optimizers.Adam(epsilon=1e-8)
+        self.optimizer.build(self.network.trainable_variables)
+        _copy_weights(network.layers, self.network)
+        self._step = tf.function(self._train, reduce_retracing=True)
+        self._scores = tf.function(lambda x: self.network(x - 0.5), reduce_retracing=True)
+
+    def augment(self, x, u):
+        """What a step makes of images ``(N, 32, 32, 3)`` between 0 and 1."""
+        return augment(x, u, **self.limits) if self.limits else x
+
+    def _train(self, x, y, u):
+        with tf.GradientTape() as tape:
+            scores = self.network(self.augment(x, u) - 0.5, training=True)
+            loss = ops.mean(keras.losses.sparse_categorical_crossentropy(y, scores, from_logits=True))
+        variables = self.network.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    def step(self, x, y, u, lr):
+        """One step of Adam on a batch of NumPy arrays, images ``(N, 3, 32, 32)``. Returns the batch's loss."""
+        self.optimizer.learning_rate = lr
+        return self._step(tf.constant(x.transpose(0, 2, 3, 1)), tf.constant(y), tf.constant(u))
+
+    def scores(self, x):
+        """The scores of images ``(N, 3, 32, 32)``, shape (N, 10). Nothing is augmented."""
+        return self._scores(tf.constant(x.transpose(0, 2, 3, 1))).numpy()
+
+
+def _layers(layers):
+    for layer in layers:
+        kind = type(layer).__name__
+        if kind == "Conv2D":
+            OC, _, *size = layer.params["W"].shape
+            yield keras.layers.Conv2D(OC, size, layer.stride, padding="same" if layer.padding else "valid")
+        elif kind == "Linear":
+            yield keras.layers.Dense(len(layer.params["W"]))
+        elif kind == "MaxPool2D":
+            yield keras.layers.MaxPooling2D(layer.size, layer.stride)
+        else:
+            yield {"ReLU": keras.layers.ReLU, "Flatten": keras.layers.Flatten}[kind]()
+
+
+def _copy_weights(layers, network):
+    """Write the weights of chapter 04's layers into Keras's, whose axes stand in another order."""
+    image = None  # the channels-last shape that Flatten has flattened
+    for layer, twin in zip(layers, network.layers, strict=True):
+        kind = type(layer).__name__
+        if kind == "Flatten":
+            image = twin.input.shape[1:]
+        elif kind == "Conv2D":
+            twin.set_weights([layer.params["W"].transpose(2, 3, 1, 0), layer.params["b"]])
+        elif kind == "Linear":
+            W = layer.params["W"]  # (K, D)
+            if image is not None:  # D runs over (C, H, W) there, over (H, W, C) here
+                H, width, C = image
+                W = W.reshape(len(W), C, H, width).transpose(0, 2, 3, 1).reshape(len(W), -1)
+                image = None
+            twin.set_weights([W.T, layer.params["b"]])

@@ -88,7 +88,7 @@ def mixup(x, y, share, partner):
     return torch.lerp(x[partner], x, along_x), torch.lerp(y[partner], y, along_y)
 
 
-def augment(x, u, angle=math.pi, zoom=1.2, shift=0.1, flip=0.5, gain=0.2, fill=0, training=True):
+def augment(x, u, angle=math.pi, zoom=1.1, shift=0.05, flip=0.5, gain=0.2, fill=0, training=True):
     """Turn, zoom, shift, mirror, brighten; see :func:`course_lib.augmentation.augment`."""
     if not training:
         return x
@@ -98,3 +98,62 @@ def augment(x, u, angle=math.pi, zoom=1.2, shift=0.1, flip=0.5, gain=0.2, fill=0
     A = torch.stack([A[:, :, 0], A[:, :, 1] * mirror[:, None]], -1)
     b = (2 * u[:, 2:4] - 1) * shift * torch.tensor([H, W], device=x.device)  # (N, 2)
     return brightness(warp(x, A, b, fill), 1 + (2 * u[:, 5] - 1) * gain)
+
+
+# ---- the network of course_lib.augmentation_training ----
+
+
+class TorchLearner:
+    """The same network as :class:`course_lib.augmentation_training.NumPyLearner`, in PyTorch.
+
+    Parameters
+    ----------
+    network : course_lib.cnn.Sequential
+        Its weights are copied.
+    limits : dict, optional
+        Of :func:`augment`; none: images are left as they are.
+    device : str
+    """
+
+    name = "PyTorch"
+
+    def __init__(self, network, limits=None, device="cpu"):
+        self.limits, self.device = limits, device
+        self.network = torch.nn.Sequential(*map(_layer, network.layers)).to(device)
+        self.optimizer = torch.optim.Adam(self.network.parameters())
+
+    def augment(self, x, u):
+        """What a step makes of images ``(N, 3, 32, 32)`` between 0 and 1."""
+        return augment(x, u, **self.limits) if self.limits else x
+
+    def step(self, x, y, u, lr):
+        """One step of Adam on a batch of NumPy arrays. Returns the batch's loss."""
+        x, y, u = (torch.from_numpy(a).to(self.device) for a in (x, y, u))
+        loss = F.cross_entropy(self.network(self.augment(x, u) - 0.5), y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.param_groups[0]["lr"] = lr
+        self.optimizer.step()
+        return loss.item()
+
+    def scores(self, x):
+        """The scores of images, shape (N, 10). Nothing is augmented."""
+        with torch.no_grad():
+            return self.network(torch.from_numpy(x).to(self.device) - 0.5).cpu().numpy()
+
+
+def _layer(layer):
+    """The twin of a layer of chapters 03 and 04, with the same weights."""
+    kind = type(layer).__name__
+    if kind in ("Conv2D", "Linear"):
+        W, b = (torch.from_numpy(layer.params[name].copy()) for name in "Wb")
+        if kind == "Linear":
+            made = torch.nn.Linear(*W.shape[::-1])
+        else:
+            OC, C, *size = W.shape
+            made = torch.nn.Conv2d(C, OC, size, layer.stride, layer.padding)
+        made.weight.data, made.bias.data = W, b
+        return made
+    if kind == "MaxPool2D":
+        return torch.nn.MaxPool2d(layer.size, layer.stride)
+    return {"ReLU": torch.nn.ReLU, "Flatten": torch.nn.Flatten}[kind]()
