@@ -506,5 +506,6 @@ EQUIVALENT = {
     "classify": {
         "10  ->  11": "another epoch learns the digits as well",
         "32  ->  33": "another size of mini-batch learns them as well",
+        "epoch / epochs  ->  epoch * epochs": "the learning rate does not fall, which learns them as well",
     },
 }
