@@ -256,7 +256,7 @@ class ReLU(Layer):
     def backward(self, dy):
         """``dx`` of the same shape and dtype as ``dy``; 0 at ``x = 0``, as in PyTorch."""
         self._expects(dy)
-        return np.where(self._positive, dy, 0)
+        return dy * self._positive
 
 
 class Conv2D(Layer):
@@ -366,7 +366,7 @@ class MaxPool2D(Layer):
         dx = np.zeros(self._x_shape, dtype=dy.dtype)
         for p, q in np.ndindex(self.size, self.size):
             won = self._winner == p * self.size + q
-            tap(dx, p, q, dy.shape[2:], self.stride)[...] += np.where(won, dy, 0)
+            tap(dx, p, q, dy.shape[2:], self.stride)[...] += dy * won
         return dx
 
 
