@@ -51,6 +51,7 @@ demo: $(READY) ## grade a class of made-up students, end to end
 
 bench: $(READY) ## timings, as ratios within one run
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.convolution
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.conv_layer
 
 metrics: $(READY) ## train every chapter's networks on several seeds and record what they reach
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.metrics

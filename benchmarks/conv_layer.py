@@ -1,7 +1,7 @@
-"""Conv2D and the pooling layers, forward and backward, against torch on one thread.
+"""Chapter 03's layers, forward and backward, against PyTorch on one thread. ``python -m benchmarks.conv_layer``
 
-``python benchmarks/conv_layer.py`` prints the ratios (below 1: faster than torch). The runs alternate, and each time is
-the median, so that what else the machine does meets both alike.
+Prints ratios (below 1: faster than torch). The runs alternate and each time is the median, so that what else the
+machine does meets both alike.
 """
 
 import time

@@ -255,7 +255,7 @@ def descent(rules, steps=40):
             optimizer.step({"p": p}, {"p": p * (1.0, 25.0)})
             path.append(p.copy())
         path = np.array(path)
-        value = float((path[-1] ** 2 * (1, 25)).sum() / 2)
+        first, last = (float((at**2 * (1, 25)).sum() / 2) for at in (path[0], path[-1]))
         rings = "".join(
             f"<ellipse rx='{36 * size:.0f}' ry='{36 * size / 5:.1f}' fill='none' stroke='currentColor' opacity='.35'/>"
             for size in (1, 2, 4, 6, 8, 10)
@@ -267,7 +267,7 @@ def descent(rules, steps=40):
             "<svg viewBox='-400 -90 800 180' width='640' height='144' role='img' aria-label='path of the optimiser'>"
             f"{rings}<path d='M-6,0H6M0,-6V6' stroke='currentColor'/>"
             f"<polyline points='{points}' fill='none' stroke='#D55E00' stroke-width='1.4'/>{dots}</svg>"
-            f"<div>f after {steps} steps: <b>{value:.3g}</b> (at the start {(81 + 25 * 1.6**2) / 2:.3g}); + marks the minimum</div>"
+            f"<div>f after {steps} steps: <b>{last:.3g}</b> (at the start {first:.3g}); + marks the minimum</div>"
         )
 
     return Explorer(render, {"rule": rule, "lr": lr})

@@ -8,6 +8,7 @@ import time
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 SIGNED, UNSIGNED, GREY = "RdBu", "cividis", "gray"  # RdBu: blue is positive, as in course_lib.tables
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"  # Okabe and Ito
@@ -120,6 +121,8 @@ def lines(series, xlabel, ylabel, title="", x=None, size=(7, 3.2), log=""):
     for axis in log:
         getattr(ax, f"set_{axis}scale")("log")
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    if x is None or all(float(value).is_integer() for value in x):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no epoch 2.5
     ax.spines[["top", "right"]].set_visible(False)
     if len(series) > 1:
         ax.legend()
@@ -194,6 +197,7 @@ class Live:
                 values = series.get(name, ())
                 ax.plot(range(1, len(values) + 1), values, style, color=colour, label=name)
             ax.set(xlabel=self.xlabel, ylabel=label)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.spines[["top", "right"]].set_visible(False)
             if len(names) > 1:
                 ax.legend()

@@ -31,7 +31,7 @@ CHAPTERS = (
     Chapter(3, "conv_layer", "Convolutional layers", 180, ("numpy", "matplotlib", "sklearn"),
             "backpropagation through convolution, ReLU and pooling, checked against numerical gradients"),
     Chapter(4, "cnn", "A network from the pieces", 240, ("numpy", "matplotlib", "tqdm"),
-            "softmax and cross-entropy, layers in a row, optimisers, the ledger, digits read with 99 % right"),
+            "softmax and cross-entropy, layers in a row, optimisers, the ledger, 98 of 100 digits read right"),
     Chapter(6, "augmentation", "Data augmentation", 150, ("numpy", "matplotlib"),
             "flip to mixup with one sampler, the same in four backends, one network in three frameworks, the time"),
 )  # fmt: skip

@@ -9,6 +9,7 @@ import torch
 from course_lib import cnn as library
 from course_lib.cnn.ledger import output_shape
 from course_lib.conv_layer import Conv2D, MaxPool2D, ReLU, gradient_check, numerical_gradient, relative_error
+from course_lib.recorded import Recorded
 
 DRAWS = range(20)
 DIGITS_WITH_ONE_HIDDEN_LAYER = [("flatten",), ("linear", 32), ("relu",), ("linear", 10)]
@@ -169,9 +170,7 @@ def test_training_equals_torch_for_an_epoch():
         scores = theirs(torch.from_numpy(x)[batch])
         torch.nn.functional.cross_entropy(scores, torch.from_numpy(y)[batch]).backward()
         torch_rule.step()
-    library.train_epoch(
-        network, library.SoftmaxCrossEntropy(), library.Adam(0.01), x, y, 16, np.random.default_rng(11)
-    )
+    library.train_epoch(network, library.SoftmaxCrossEntropy(), library.Adam(0.01), x, y, 16, np.random.default_rng(11))
     for p, q in zip(network.params.values(), theirs.parameters(), strict=True):
         np.testing.assert_allclose(p, q.detach().numpy(), rtol=0, atol=1e-10)
 
@@ -211,6 +210,15 @@ def test_the_ledger_counts_what_is_built(draw):
 
 
 # ---- training ----
+
+
+def test_the_recorded_means_are_reached_and_shown_by_the_notebook():
+    recorded = Recorded("cnn")
+    assert recorded.mean("test accuracy, Adam, 30 epochs") >= 0.98
+    assert len(recorded.result["metrics"][0]["seeds"]) == 3
+    assert "0.98" in recorded._repr_html_()
+    with pytest.raises(FileNotFoundError, match="make metrics"):
+        Recorded("no such chapter")
 
 
 def test_confusion_matrix_counts_pairs():
@@ -409,7 +417,7 @@ class AdamInTorchsOrder:
 
 class AdamByTorch:
     def __init__(self, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8):
-        self.settings, self.rule = dict(lr=lr, betas=(beta1, beta2), eps=eps), None
+        self.settings, self.rule = {"lr": lr, "betas": (beta1, beta2), "eps": eps}, None
 
     def step(self, params, grads):
         if self.rule is None:
@@ -494,4 +502,10 @@ RIGHT = {
     "train_epoch": [epoch_by_splitting, epoch_by_reordering_first],
     "classify": [classify_without_convolution, classify_with_one_convolution],
 }
-EQUIVALENT = {}
+EQUIVALENT = {
+    "classify": {
+        "10  ->  11": "another epoch learns the digits as well",
+        "32  ->  33": "another size of mini-batch learns them as well",
+        "epoch / epochs  ->  epoch * epochs": "the learning rate does not fall, which learns them as well",
+    },
+}

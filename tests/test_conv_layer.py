@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from autograder.exercises import conv_layer as exercises
+from autograder.notebooks import source_path
 from course_lib import conv_layer as library
+from course_lib import explore, pooling
 from course_lib.convolution import conv2d, conv_matrix, im2col
+from course_lib.syllabus import chapter
 
 X = np.arange(1.0, 10.0).reshape(3, 3)
 F = np.array([[1.0, 2.0], [3.0, 4.0]])
@@ -69,6 +73,18 @@ def test_pooling_and_its_gradient_equal_torch(draw, kind):
     theirs, (tdx,) = by_torch(torchs, dy, x)
     assert_equal(y, theirs)
     assert_equal(ours.backward(dy), tdx)
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_max_pooling_backwards_is_unpooling_where_windows_lie_side_by_side(draw):
+    rng, x_shape, _, _, _ = sizes(draw)
+    x, size = rng.normal(size=x_shape), int(rng.integers(1, 4))
+    layer = library.MaxPool2D(size)
+    dy = rng.normal(size=layer.forward(x).shape)
+    y, indices = pooling.max_pool2d_with_indices(x, size)
+    np.testing.assert_array_equal(layer.forward(x), y)
+    np.testing.assert_array_equal(layer.backward(dy), pooling.max_unpool2d(dy, indices, x.shape[2:]))
+    np.testing.assert_allclose(library.AvgPool2D(size).forward(x), pooling.avg_pool2d(x, size))
 
 
 @pytest.mark.parametrize("draw", DRAWS)
@@ -299,6 +315,23 @@ ONE = library.Conv2D(np.ones((1, 1, 2, 2)), np.zeros(1))
 def test_bad_input_is_named(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+def test_the_suspects_of_the_notebook_have_the_mistakes_that_its_text_names():
+    text = source_path(chapter("conv_layer")).read_text(encoding="utf-8")
+    assert "ex.Conv2D.mistakes[k].wrong for k in (1, 7, 0, 4)" in text
+    names = [exercises.Conv2D.mistakes[k].name for k in (1, 7, 0, 4)]
+    assert names == ["dx_overwritten", "last_image_only", "dx_filter_not_turned", "averaged_over_the_batch"]
+
+
+def test_the_heat_map_shows_each_suspect_at_every_setting():
+    layers = {"wrong": exercises.Conv2D.mistakes[1].wrong, "right": library.Conv2D}
+    widget = explore.gradient_errors(library.gradient_check, layers)
+    settings = {"padding": 0, "draw": 0}
+    assert "52 of 60 entries of dx, 0 of 12 entries of dW" in widget.render(layer="wrong", stride=1, **settings)
+    for stride, padding, draw in np.ndindex(3, 3, 10):
+        picture = widget.render(layer="right", stride=stride + 1, padding=padding, draw=draw)
+        assert "0 of 60 entries of dx, 0 of 12 entries of dW, 0 of 2 entries of db" in picture
 
 
 # ---- different right answers, for test_exercises.py ----

@@ -28,18 +28,18 @@ def softmax(rng):
     yield case("a larger batch", 3 * rng.normal(size=(int(rng.integers(4, 8)), int(rng.integers(9, 12)))))
 
 
-@softmax.mistake(
-    "np.exp overflows: exp(1000) is infinite. Subtract each row's maximum first; the result is the same."
-)
+@softmax.mistake("np.exp overflows: exp(1000) is infinite. Subtract each row's maximum first; the result is the same.")
 def unstable(reference, z):
-    e = np.exp(z)
-    return e / e.sum(axis=1, keepdims=True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        e = np.exp(z)
+        return e / e.sum(axis=1, keepdims=True)
 
 
-@softmax.mistake("One maximum of the whole batch is subtracted. A row far below it becomes 0/0: each row needs its own.")
+@softmax.mistake("One maximum of the whole batch is subtracted. A row far below becomes 0/0: each row needs its own.")
 def one_maximum_for_all(reference, z):
-    e = np.exp(z - z.max())
-    return e / e.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        e = np.exp(z - z.max())
+        return e / e.sum(axis=1, keepdims=True)
 
 
 @softmax.mistake("The probabilities of a column sum to 1. Each row is one image: sum along axis 1.")
@@ -47,7 +47,7 @@ def over_the_batch(reference, z):
     return reference(z.T).T
 
 
-@softmax.mistake("Everything is divided by one sum over the whole batch. Each row must sum to 1: axis=1, keepdims=True.")
+@softmax.mistake("Everything is divided by one sum over the batch. Each row must sum to 1: axis=1, keepdims=True.")
 def one_sum_for_all(reference, z):
     e = np.exp(z - z.max(axis=1, keepdims=True))
     return e / e.sum()
@@ -66,7 +66,8 @@ def logarithms(reference, z):
 
 @softmax.mistake("That is the sigmoid of each score on its own. Softmax divides by the sum over the classes.")
 def sigmoid(reference, z):
-    return 1 / (1 + np.exp(-z))
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-z))
 
 
 # ---- 4.2 ----
@@ -99,7 +100,8 @@ def cross_entropy(rng):
 def log_of_zero(reference, z, y):
     e = np.exp(z - z.max(axis=1, keepdims=True))
     p = e / e.sum(axis=1, keepdims=True)
-    return -np.log(p[np.arange(len(y)), y]).mean()
+    with np.errstate(divide="ignore"):
+        return -np.log(p[np.arange(len(y)), y]).mean()
 
 
 @cross_entropy.mistake("A small number is added inside the logarithm. A sure and wrong answer then costs too little.")
@@ -111,7 +113,8 @@ def small_number_added(reference, z, y):
 
 @cross_entropy.mistake("np.exp overflows: subtract each row's maximum before, and add it again after the logarithm.")
 def unstable_log_sum(reference, z, y):
-    return (np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y]).mean()
+    with np.errstate(over="ignore", divide="ignore"):
+        return (np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(y)), y]).mean()
 
 
 @cross_entropy.mistake("The mean over the batch is missing: this is the sum, which grows with the number of images.")
@@ -292,7 +295,7 @@ def Linear(rng):
         return dict(W=rng.normal(size=(K, D)), b=rng.normal(size=K), x=rng.normal(size=(N, D)),
                     dy=rng.normal(size=(N, K)), **more)  # fmt: skip
 
-    small = dict(W=np.array([[1.0, 2.0], [0.0, -1.0], [3.0, 1.0]]), b=np.array([0.0, 1.0, 0.0]))
+    small = {"W": np.array([[1.0, 2.0], [0.0, -1.0], [3.0, 1.0]]), "b": np.array([0.0, 1.0, 0.0])}
     yield case("the worked example", **small, x=np.array([[1.0, 2.0]]), dy=np.array([[1.0, 0.0, -1.0]]))
     yield case("two images", **layer(2, 3, 2))
     yield case("as many images as inputs as outputs", **layer(3, 3, 3))
@@ -518,8 +521,8 @@ def drive_optimizer(answer, p, gradients, **settings):
     points=2,
     hints=(
         "The same gradient of 1 comes three times, and mu = 0.5. What is the velocity after each step?",
-        "self.v[name] = self.mu * self.v.get(name, 0.0) + grads[name], then p -= self.lr * self.v[name]. The -= changes "
-        "the array itself.",
+        "self.v[name] = self.mu * self.v.get(name, 0.0) + grads[name], then p -= self.lr * self.v[name]. The -= "
+        "changes the array itself.",
     ),
     drive=drive_optimizer,
 )
@@ -527,7 +530,9 @@ def Momentum(rng):
     """Gradient descent with a velocity."""
     yield case("one step", p=np.array([1.0, -2.0]), gradients=np.array([[1.0, 3.0]]), lr=0.1, mu=0.5)
     yield case("the worked example", p=np.zeros(2), gradients=np.ones((3, 2)), lr=1.0, mu=0.5)
-    yield case("the gradient turns", p=np.array([0.0, 1.0]), gradients=np.array([[1.0, 2.0], [-1.0, 0.5]]), lr=0.1, mu=0.9)
+    yield case(
+        "the gradient turns", p=np.array([0.0, 1.0]), gradients=np.array([[1.0, 2.0], [-1.0, 0.5]]), lr=0.1, mu=0.9
+    )
     yield case("no memory", p=rng.normal(size=2), gradients=rng.normal(size=(3, 2)), lr=0.1, mu=0.0)
     yield case("nothing given: the usual settings", p=rng.normal(size=2), gradients=rng.normal(size=(3, 2)))
     n = int(rng.integers(2, 5))
@@ -605,8 +610,8 @@ def old_velocity(reference, lr=0.1, mu=0.9):
     reference="course_lib.cnn:Adam",
     points=4,
     hints=(
-        "In the first step m = (1 - beta1) g and v = (1 - beta2) g². What are m_hat and v_hat then, and how long is the "
-        "step?",
+        "In the first step m = (1 - beta1) g and v = (1 - beta2) g². What are m_hat and v_hat then, and how long is "
+        "the step?",
         "Once per step: self.t += 1. For each name: m and v as running means (0 at the start), m_hat = m / (1 - "
         "beta1**t), v_hat = v / (1 - beta2**t), p -= lr * m_hat / (np.sqrt(v_hat) + eps).",
     ),
@@ -614,7 +619,7 @@ def old_velocity(reference, lr=0.1, mu=0.9):
 )
 def Adam(rng):
     """Adam, with both corrections."""
-    yield case("one step", p=np.array([1.0, -2.0]), gradients=np.array([[4.0, 0.01]]), lr=0.1)
+    yield case("one step", p=np.array([1.0, -2.0]), gradients=np.array([[4.0, 0.5]]), lr=0.1)
     yield case("two steps", p=np.zeros(2), gradients=np.array([[1.0, 1.0], [1.0, -1.0]]), lr=0.1, beta1=0.5, beta2=0.75)
     yield case("a large epsilon", p=np.zeros(2), gradients=np.array([[1.0, -2.0], [3.0, 0.0]]), lr=0.1, eps=0.5)
     yield case("nothing given: the usual settings", p=rng.normal(size=2), gradients=rng.normal(size=(3, 2)))
@@ -690,7 +695,7 @@ def t_from_zero(reference, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8):
     return Wrong()
 
 
-@Adam.mistake("The corrected values are kept as the running means. Correct a copy: m and v themselves go on uncorrected.")
+@Adam.mistake("The corrected values are kept as the running means. Correct a copy: m and v go on uncorrected.")
 def correction_kept(reference, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8):
     class Wrong:
         def __init__(self):
@@ -925,7 +930,7 @@ def labels_not_shuffled(reference, network, loss, optimizer, x, y, batch_size, r
     return total / len(x)
 
 
-@train_epoch.mistake("The images are shown in their own order. Take them in the drawn order, which differs every epoch.")
+@train_epoch.mistake("The images are shown in their own order. Take them in the drawn order, another in every epoch.")
 def not_shuffled(reference, network, loss, optimizer, x, y, batch_size, rng):
     total = 0.0
     for start in range(0, len(x), batch_size):
@@ -997,7 +1002,7 @@ def last_loss(reference, network, loss, optimizer, x, y, batch_size, rng):
 
 # ---- 4.10 ----
 
-RIGHT_SHARE = 0.85
+RIGHT_SHARE = 0.8
 
 
 @exercise(
@@ -1031,33 +1036,21 @@ def classify(rng):
 
     yield digits("two kinds of digits", 2, 80)
     yield digits("four kinds of digits", 4, 160)
-    yield digits("all ten", 10, 400)
-    yield digits("all ten, other digits", 10, 400)
+    yield digits("all ten", 10, 300)
+    yield digits("all ten, other digits", 10, 300)
 
 
-@classify.mistake("Images and labels do not belong together any more: both were shuffled, each in its own order.")
-def shuffled_apart(reference, x_train, y_train, x_new, seed):
-    return reference(x_train, np.random.default_rng(seed).permutation(y_train), x_new, seed)
+# Only mistakes whose result needs no training are listed: a check that fails must not train five networks more.
 
 
-@classify.mistake("The network has seen one mini-batch only: is the loop over the epoch, or over the epochs, missing?")
-def one_batch_only(reference, x_train, y_train, x_new, seed):
-    return reference(x_train[:4], y_train[:4], x_new, seed)
-
-
-@classify.mistake("Every digit gets the same class. Is the argmax taken along axis 1, and are the steps taken downhill?")
-def always_the_same(reference, x_train, y_train, x_new, seed):
+@classify.mistake("Every digit gets class 0. Have the scores become nan? A smaller learning rate keeps them finite.")
+def diverged(reference, x_train, y_train, x_new, seed):
     return np.zeros(len(x_new), dtype=int)
-
-
-@classify.mistake("These are classes in one-hot form. The number of the class is asked for: argmax along axis 1.")
-def one_hot(reference, x_train, y_train, x_new, seed):
-    return np.eye(10)[reference(x_train, y_train, x_new, seed)]
 
 
 @classify.mistake("This is what the network says of the training digits. Those in x_new are asked about.")
 def of_the_training_digits(reference, x_train, y_train, x_new, seed):
-    return reference(x_train, y_train, x_train, seed)
+    return y_train.copy()
 
 
 __dir__ = only_exercises(globals())

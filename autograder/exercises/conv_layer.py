@@ -219,6 +219,15 @@ def border_exchanged(reference, dy, f):
 
 
 @input_gradient.mistake(
+    "The border has FH - 1 rows and as many columns. A filter may be wider than it is high: FW - 1 columns."
+)
+def border_from_the_height(reference, dy, f):
+    padded = np.pad(dy, f.shape[0] - 1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, f.shape)
+    return (windows * f[::-1, ::-1]).sum(axis=(2, 3))
+
+
+@input_gradient.mistake(
     "The border is as wide as the filter. Then some positions miss dy altogether: use FH - 1, FW - 1."
 )
 def border_too_wide(reference, dy, f):
@@ -585,6 +594,13 @@ def Conv2D(rng):
 
     example = {"W": F[None, None], "b": np.array([10.0]), "x": X[None, None]}
     yield case("forward: the worked example", **example)
+    for name, arrays in {
+        "two filters, two channels, two images": conv(2, 2, 3, 4, 2, 2, 2),
+        "a filter that is not square, stride 2": conv(1, 2, 6, 5, 3, 3, 2, stride=2),
+        "padding 1": conv(2, 1, 3, 4, 2, 2, 3, padding=1),
+    }.items():
+        del arrays["dy"]
+        yield case(f"forward: {name}", **arrays)
     yield case("backward: the worked example", **example, dy=DY[None, None])
     yield case("two filters", **conv(1, 1, 3, 4, 2, 2, 2))
     yield case("two channels", **conv(1, 2, 4, 3, 1, 2, 2))
@@ -667,6 +683,32 @@ def averaged_over_the_batch(reference, W, b, stride=1, padding=0):
         def backward(self, dy):
             dx = super().backward(dy)
             self.grads = {name: gradient / len(dy) for name, gradient in self.grads.items()}
+            return dx
+
+    return Wrong(W, b, stride, padding)
+
+
+@Conv2D.mistake(
+    "dW is a mean over the images. It is their sum: where the loss is a mean, dy holds that division already."
+)
+def dW_is_a_mean(reference, W, b, stride=1, padding=0):
+    class Wrong(reference):
+        def backward(self, dy):
+            dx = super().backward(dy)
+            self.grads = {**self.grads, "W": self.grads["W"] / len(dy)}
+            return dx
+
+    return Wrong(W, b, stride, padding)
+
+
+@Conv2D.mistake(
+    "self.grads is empty. backward returns dx and leaves the other two in self.grads['W'] and self.grads['b']."
+)
+def nothing_in_grads(reference, W, b, stride=1, padding=0):
+    class Wrong(reference):
+        def backward(self, dy):
+            dx = super().backward(dy)
+            self.grads = {}
             return dx
 
     return Wrong(W, b, stride, padding)
@@ -891,6 +933,26 @@ def spread_over_the_window(reference, size, stride=None):
             for p in range(size):
                 for q in range(size):
                     dx[:, :, p : p + OH * S : S, q : q + OW * S : S] += (dy / size**2).astype(dy.dtype)
+            return dx
+
+    return Wrong(size, stride)
+
+
+@MaxPool2D.mistake(
+    "Every entry of the window gets the whole gradient. Only the largest one moved y: it gets dy, the others 0."
+)
+def dy_to_every_entry(reference, size, stride=None):
+    class Wrong(reference):
+        def forward(self, x):
+            self.x_shape = x.shape
+            return super().forward(x)
+
+        def backward(self, dy):
+            S, (OH, OW) = stride or size, dy.shape[2:]
+            dx = np.zeros(self.x_shape, dy.dtype)
+            for p in range(size):
+                for q in range(size):
+                    dx[:, :, p : p + OH * S : S, q : q + OW * S : S] += dy
             return dx
 
     return Wrong(size, stride)

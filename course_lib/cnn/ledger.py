@@ -209,6 +209,8 @@ def _label(layer):
 def _bytes(values):
     """Memory of so many float32 numbers."""
     size = 4 * values
+    if size < 2**10:
+        return f"{size} B" if size else "0"
     return f"{size / 2**20:,.1f} MiB" if size >= 2**20 else f"{size / 2**10:,.1f} KiB"
 
 

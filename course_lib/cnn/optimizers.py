@@ -85,7 +85,8 @@ class AdaGrad:
 class RMSProp:
     r"""AdaGrad that forgets, so that it does not come to rest (Hinton, lecture notes, 2012).
 
-    .. math:: s \leftarrow \alpha s + (1 - \alpha)\, g^2, \qquad p \leftarrow p - \eta\, \frac{g}{\sqrt{s} + \varepsilon}
+    .. math:: s \leftarrow \alpha s + (1 - \alpha)\, g^2,
+              \qquad p \leftarrow p - \eta\, \frac{g}{\sqrt{s} + \varepsilon}
     """
 
     def __init__(self, lr=0.01, alpha=0.99, eps=1e-8):
