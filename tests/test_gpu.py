@@ -610,4 +610,16 @@ RIGHT = {
     "schedule": [schedule_by_events, schedule_with_a_queue],
     "conv_roofline": [roofline_by_arrays, roofline_by_times],
 }
-EQUIVALENT = {}
+EQUIVALENT = {
+    "conv2d_xp": {
+        "-1  ->  -2": "reshape takes any one negative length as the unknown one",
+        "2  ->  3": "a third border of zeros at the right and the bottom, which no filter position reaches",
+    },
+    "scale_shift_leaky": {"z > 0  ->  z >= 0": "a tenth of zero is zero"},
+    "schedule": {"k > 0  ->  k >= 0": "for k = 0 the last row is read, which still holds zeros"},
+    "conv_roofline": {
+        "(output_size(H, FH, stride, padding), output_size(W, FW, stride, padding))  ->  "
+        "(output_size(W, FW, stride, padding), output_size(H, FH, stride, padding))": "only their product is used",
+        "by_memory < peak  ->  by_memory <= peak": "on the ridge both limits are the same",
+    },
+}

@@ -186,6 +186,7 @@ def conv2d_xp(rng):
         "stride and padding", sizes(2, 3, 6, 5), sizes(4, 3, 3, 2), sizes(4), where="device", stride=2, padding=1
     )
     yield case("stride and padding on the host", sizes(2, 3, 5, 7), sizes(2, 3, 2, 3), sizes(2), stride=2, padding=2)
+    yield case("a wide border", sizes(1, 2, 3, 4), sizes(2, 2, 4, 3), where="device", padding=3)
     single = (sizes(2, 2, 5, 4, dtype=np.float32), sizes(3, 2, 2, 3, dtype=np.float32))
     yield case("float32 on the device", *single, where="device", padding=1)
 
@@ -315,7 +316,7 @@ def share_instead_of_count(reference, batches):
 # ---- 5.5 ----
 
 
-def drive_measure(answer, kernels, waiting=0.0, repeats=5):
+def drive_measure(answer, kernels, waiting=0.0, **repeats):
     """Time a function whose k-th call gives the device ``kernels[k]`` seconds of work, on a clock of its own."""
     stream, calls = practice_gpu.Stream(), []
     stream.launch(waiting)
@@ -324,7 +325,7 @@ def drive_measure(answer, kernels, waiting=0.0, repeats=5):
         stream.launch(kernels[min(len(calls), len(kernels) - 1)])
         calls.append(None)
 
-    return {"seconds": answer(function, stream.synchronize, stream.clock, repeats), "calls": len(calls)}
+    return {"seconds": answer(function, stream.synchronize, stream.clock, **repeats), "calls": len(calls)}
 
 
 @exercise(
@@ -644,7 +645,7 @@ def schedule(rng):
     yield case("two buffers, copying is slower", [3.0, 3.0, 3.0, 3.0], [2.0, 2.0, 2.0, 2.0], buffers=2)
     yield case("three buffers", [1.0] * 5, [3.0] * 5, buffers=3)
     copy, compute = (list(map(float, rng.uniform(1, 4, size=8))) for _ in range(2))
-    yield case("random times", copy, compute, buffers=2)
+    yield case("random times, two buffers unless said otherwise", copy, compute)
     copy, compute = (list(map(float, rng.uniform(low, 3, size=7))) for low in (0.2, 1))
     yield case("random times, three buffers", copy, compute, buffers=3)
 
