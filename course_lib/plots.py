@@ -121,7 +121,7 @@ def lines(series, xlabel, ylabel, title="", x=None, size=(7, 3.2)):
     return figure
 
 
-def roofline(peak, bandwidth, points, title="", size=(7.5, 4.2)):
+def roofline(peak, bandwidth, points, title="", size=(9, 4)):
     """What a machine can attain against arithmetic intensity, and what programs reach.
 
     Parameters
@@ -137,11 +137,11 @@ def roofline(peak, bandwidth, points, title="", size=(7.5, 4.2)):
     figure, ax = plt.subplots(figsize=size, layout="constrained")
     ax.loglog([left, ridge, right], [left * bandwidth / 1e9, peak / 1e9, peak / 1e9], color=BLUE, linewidth=2)
     ax.axvline(ridge, color="gray", linestyle=":", linewidth=1)
-    ax.annotate(f"ridge: {ridge:.3g} FLOP a byte", (ridge, ax.get_ylim()[0]), (4, 4), textcoords="offset points")
+    ax.annotate(f"ridge: {ridge:.3g}", (ridge, peak / 1e9), (4, 4), textcoords="offset points")
     for (name, (x, y)), marker in zip(points.items(), "osD^vP*X", strict=False):
         ax.plot(x, y / 1e9, marker, color=ORANGE, markersize=8, markeredgecolor="black", label=name)
     ax.set(xlabel="arithmetic intensity (FLOP a byte)", ylabel="GFLOP/s", title=title)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="lower right")
+    figure.legend(loc="outside right center")
     plt.close(figure)
     return figure
