@@ -8,7 +8,7 @@ import numpy as np
 from autograder.exercise import Written, case, exercise, only_exercises
 from course_lib import practice_gpu
 
-LIVES_ON = {True: "the device", False: "the host"}
+LIVES_ON = {True: "on the device", False: "on the host"}
 
 
 def moved(x, where):
@@ -22,15 +22,15 @@ def seen(y):
     return (y._memory if on_device else y), LIVES_ON[on_device]
 
 
-def words(count):
-    """A count as far as it matters."""
-    return ("none", "one", "several")[min(count, 2)]
+def words(count, one, many):
+    """A count as far as it matters, as the report shows it: no kernel, one kernel, several kernels."""
+    return (f"no {one}", f"one {one}", f"several {many}")[min(count, 2)]
 
 
 def copies(ledger):
     """Which way data were copied between host and device."""
     ways = [kind.replace("to", "to the") for kind in ("to host", "to device") if ledger.count(kind)]
-    return " and ".join(ways) or "none"
+    return f"copied {' and '.join(ways)}" if ways else "nothing copied"
 
 
 # ---- 5.1 ----
@@ -99,7 +99,7 @@ def drive_to_device(answer, x, start, target):
         "lives on": lives_on,
         "copies to the host": ledger.to_host,
         "copies to the device": ledger.to_device,
-        "is the array that was given": result is given,
+        "which array": "the array that was given" if result is given else "another array",
     }
 
 
@@ -115,11 +115,11 @@ def drive_to_device(answer, x, start, target):
 )
 def to_device(rng):
     """An array where it is needed, copied only if it is elsewhere."""
-    yield case("host to host", rng.normal(size=(2, 3)), "host", "host")
-    yield case("host to device", rng.normal(size=(2, 3)), "host", "device")
-    yield case("device to device", rng.normal(size=(3, 2)), "device", "device")
-    yield case("device to host", rng.normal(size=(3, 2)), "device", "host")
-    yield case("bytes stay bytes", rng.integers(0, 256, size=4).astype(np.uint8), "host", "device")
+    yield case("host to host", rng.normal(size=(2, 3)), start="host", target="host")
+    yield case("host to device", rng.normal(size=(2, 3)), start="host", target="device")
+    yield case("device to device", rng.normal(size=(3, 2)), start="device", target="device")
+    yield case("device to host", rng.normal(size=(3, 2)), start="device", target="host")
+    yield case("bytes stay bytes", rng.integers(0, 256, size=4).astype(np.uint8), start="host", target="device")
 
 
 @to_device.mistake("An array that is already in the right place is copied. Return x itself then.")
@@ -230,7 +230,9 @@ def padding_ignored(reference, x, weight, bias=None, stride=1, padding=0):
     return reference(x, weight, bias, stride, 0)
 
 
-@conv2d_xp.mistake("An entry is read with float() or .item(), which waits for the device and copies to the host.")
+@conv2d_xp.mistake(
+    "A value is looked at, by float(), .item(), an if or a print: the host waits for the device and copies."
+)
 def looked_at(reference, x, weight, bias=None, stride=1, padding=0):
     y = reference(x, weight, bias, stride, padding)
     float(y[0, 0, 0, 0])
@@ -248,9 +250,11 @@ def drive_count(answer, batches, where="host"):
     return {
         "correct": values,
         "lives on": lives_on,
-        "copies to the host": words(ledger.to_host),
-        "copies to the device": words(ledger.to_device),
-        "size of the copies": "more than one number" if ledger.bytes("to host") > 8 else "at most one number",
+        "to the host": words(ledger.to_host, "copy to the host", "copies to the host"),
+        "to the device": words(ledger.to_device, "copy to the device", "copies to the device"),
+        "size of the copies": "copies of more than one number"
+        if ledger.bytes("to host") > 8
+        else "a copy of one number",
     }
 
 
@@ -341,12 +345,12 @@ def drive_measure(answer, kernels, waiting=0.0, **repeats):
 )
 def measure(rng):
     """Seconds of the fastest run on a device that does not wait."""
-    yield case("one run", [3e-3, 2e-3], repeats=1)
-    yield case("the first call compiles", [0.5, 4e-3, 6e-3, 5e-3], repeats=3)
-    yield case("earlier work is still going on", [2e-3, 1e-3, 3e-3], waiting=0.2, repeats=2)
-    yield case("the fastest of five", [9e-3, 1e-3, 8e-3, 7e-3, 9e-3, 8e-3])
+    yield case("one run", kernels=[3e-3, 2e-3], repeats=1)
+    yield case("the first call compiles", kernels=[0.5, 4e-3, 6e-3, 5e-3], repeats=3)
+    yield case("earlier work is still going on", kernels=[2e-3, 1e-3, 3e-3], waiting=0.2, repeats=2)
+    yield case("the fastest of five", kernels=[9e-3, 1e-3, 8e-3, 7e-3, 9e-3, 8e-3])
     random = rng.uniform(2e-3, 9e-3, size=5)
-    yield case("random work", [0.1, 1e-3, *map(float, random)], repeats=6)
+    yield case("random work", kernels=[0.1, 1e-3, *map(float, random)], repeats=6)
 
 
 @measure.mistake(
@@ -357,6 +361,19 @@ def launch_only(reference, function, synchronize, clock, repeats=5):
     times = []
     for _ in range(repeats):
         synchronize()
+        start = clock()
+        function()
+        times.append(clock() - start)
+    return min(times)
+
+
+@measure.mistake(
+    "Nothing waits for the device: that is the time of the launch. Call synchronize() before each look at the clock, "
+    "and the function once before all that."
+)
+def never_waits(reference, function, synchronize, clock, repeats=5):
+    times = []
+    for _ in range(repeats):
         start = clock()
         function()
         times.append(clock() - start)
@@ -426,7 +443,7 @@ def drive_fused(answer, x, scale, shift, where="host"):
     return {
         "y": values,
         "lives on": lives_on,
-        "kernels": words(ledger.kernels),
+        "kernels": words(ledger.kernels, "kernel", "kernels"),
         "copies": copies(ledger),
     }
 
@@ -517,10 +534,11 @@ def fused_on_the_host(reference, x, scale, shift):
 
 
 class _Memory:
-    """Flat memory in which every access is checked and every write counted: what a real GPU does not do."""
+    """Flat memory in which every access is checked and every write remembered: what a real GPU does not do."""
 
     def __init__(self, values):
-        self.values, self.writes = np.array(values, dtype=float), np.zeros(len(values), int)
+        self.values, self.writers = np.array(values, dtype=float), [[] for _ in values]
+        self.thread = None  # which thread is running
 
     def _place(self, k):
         if not 0 <= k < len(self.values):
@@ -532,10 +550,18 @@ class _Memory:
 
     def __setitem__(self, k, value):
         self.values[self._place(k)] = value
-        self.writes[k] += 1
+        self.writers[k].append(self.thread)
 
     def __len__(self):
         return len(self.values)
+
+    def written(self):
+        """How the entries were written, in words."""
+        if any(len(set(writers)) > 1 for writers in self.writers):
+            return "an entry is written by several threads"
+        if any(len(writers) > 1 for writers in self.writers):
+            return "an entry is written several times"
+        return "each entry is written once" if all(self.writers) else "an entry is not written"
 
 
 def drive_thread(answer, x, K, S, block_size):
@@ -546,8 +572,9 @@ def drive_thread(answer, x, K, S, block_size):
     blocks = -(-len(target) // block_size)
     for block in reversed(range(blocks)):
         for thread in range(block_size):
+            target.thread = (block, thread)
             answer(block, thread, block_size, source, target, planes, H, W, K, S)
-    return {"y": target.values.reshape(planes, OH, OW), "writes": target.writes.reshape(planes, OH, OW)}
+    return {"y": target.values.reshape(planes, OH, OW), "memory": target.written()}
 
 
 @exercise(
@@ -563,13 +590,13 @@ def drive_thread(answer, x, K, S, block_size):
 )
 def pool_thread(rng):
     """One thread of a max-pooling kernel."""
-    yield case("one output for each thread", rng.normal(size=(1, 2, 4)), 2, 2, 2)
-    yield case("negative numbers only", -rng.uniform(1, 2, size=(1, 4, 4)), 2, 2, 4)
-    yield case("a wide image, three blocks", rng.normal(size=(1, 4, 6)), 2, 2, 2)
-    yield case("two planes", rng.normal(size=(2, 4, 4)), 2, 2, 4)
-    yield case("windows that overlap", rng.normal(size=(1, 5, 4)), 3, 1, 2)
-    yield case("the last block has threads without work", rng.normal(size=(3, 6, 4)), 2, 2, 4)
-    yield case("everything at once", rng.normal(size=(2, 7, 8)), 3, 2, 8)
+    yield case("one output for each thread", x=rng.normal(size=(1, 2, 4)), K=2, S=2, block_size=2)
+    yield case("negative numbers only", x=-rng.uniform(1, 2, size=(1, 4, 4)), K=2, S=2, block_size=4)
+    yield case("a wide image, three blocks", x=rng.normal(size=(1, 4, 6)), K=2, S=2, block_size=2)
+    yield case("two planes", x=rng.normal(size=(2, 4, 4)), K=2, S=2, block_size=4)
+    yield case("windows that overlap", x=rng.normal(size=(1, 5, 4)), K=3, S=1, block_size=2)
+    yield case("the last block has threads without work", x=rng.normal(size=(3, 6, 4)), K=2, S=2, block_size=4)
+    yield case("everything at once", x=rng.normal(size=(2, 7, 8)), K=3, S=2, block_size=8)
 
 
 @pool_thread.mistake(
@@ -616,6 +643,17 @@ def stride_is_the_window(reference, block, thread, block_size, x, y, planes, H, 
         return
     j, i, plane = k % OW, k // OW % OH, k // (OW * OH)
     y[k] = max(x[(plane * H + i * K + p) * W + j * K + q] for p in range(K) for q in range(K))
+
+
+@pool_thread.mistake(
+    "y[k] is written for every pixel of the window, and each time the device's memory is used. Keep the maximum in a "
+    "variable and write it once."
+)
+def maximum_kept_in_memory(reference, block, thread, block_size, x, y, planes, H, W, K, S):
+    reference(block, thread, block_size, x, y, planes, H, W, K, S)
+    k = block * block_size + thread
+    if k < planes * ((H - K) // S + 1) * ((W - K) // S + 1):
+        y[k] = y[k]
 
 
 @pool_thread.mistake("One thread does all the work, or every thread does. A thread computes one entry, y[k].")
@@ -749,6 +787,11 @@ def no_ceiling(reference, x_shape, weight_shape, itemsize, peak, bandwidth, stri
 def bound_exchanged(reference, x_shape, weight_shape, itemsize, peak, bandwidth, stride=1, padding=0):
     right = reference(x_shape, weight_shape, itemsize, peak, bandwidth, stride, padding)
     return right | {"bound": "compute" if right["bound"] == "memory" else "memory"}
+
+
+@conv_roofline.mistake("The padding is ignored. It belongs into OH and OW.")
+def roofline_without_padding(reference, x_shape, weight_shape, itemsize, peak, bandwidth, stride=1, padding=0):
+    return reference(x_shape, weight_shape, itemsize, peak, bandwidth, stride, 0)
 
 
 @conv_roofline.mistake("The work is counted for every pixel of the input. Count it for every output: OH × OW.")
