@@ -415,6 +415,17 @@ def test_the_benchmarks_common_parts_run_on_the_host():
     assert all(point["seconds"] > 0 for point in figures["elementwise"])
 
 
+def test_an_error_from_inside_the_practice_gpu_shows_the_students_line():
+    from autograder.exercises import gpu as ex
+
+    def asarray_only(x, xp):
+        return xp.asarray(x)
+
+    raised = ex.to_device.judge(asarray_only).first_failure.outcome.raised
+    assert raised.kind == "TypeError"
+    assert raised.line == "return xp.asarray(x)"
+
+
 # ---- different right answers, for test_exercises.py ----
 
 
