@@ -203,3 +203,29 @@ class Live:
                 ax.legend()
         plt.close(figure)
         return figure
+
+
+def roofline(peak, bandwidth, points, title="", size=(9, 4)):
+    """What a machine can attain against arithmetic intensity, and what programs reach.
+
+    Parameters
+    ----------
+    peak, bandwidth : float
+        FLOP/s and bytes/s.
+    points : dict of str to (float, float)
+        Intensity in FLOP a byte, and the FLOP/s reached.
+    """
+    ridge = peak / bandwidth
+    left = min([ridge / 8, *(x / 2 for x, _ in points.values())])
+    right = max([ridge * 8, *(2 * x for x, _ in points.values())])
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
+    ax.loglog([left, ridge, right], [left * bandwidth / 1e9, peak / 1e9, peak / 1e9], color=BLUE, linewidth=2)
+    ax.axvline(ridge, color="gray", linestyle=":", linewidth=1)
+    ax.annotate(f"ridge: {ridge:.3g}", (ridge, peak / 1e9), (4, 4), textcoords="offset points")
+    for (name, (x, y)), marker in zip(points.items(), "osD^vP*X", strict=False):
+        ax.plot(x, y / 1e9, marker, color=ORANGE, markersize=8, markeredgecolor="black", label=name)
+    ax.set(xlabel="arithmetic intensity (FLOP a byte)", ylabel="GFLOP/s", title=title)
+    ax.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right center")
+    plt.close(figure)
+    return figure

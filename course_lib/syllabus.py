@@ -32,6 +32,8 @@ CHAPTERS = (
             "backpropagation through convolution, ReLU and pooling, checked against numerical gradients"),
     Chapter(4, "cnn", "A network from the pieces", 240, ("numpy", "matplotlib", "tqdm"),
             "softmax and cross-entropy, layers in a row, optimisers, the ledger, 98 of 100 digits read right"),
+    Chapter(5, "gpu", "The GPU", 150, ("numpy", "matplotlib", "sklearn", "cupy"),
+            "one program for CPU and GPU, hidden copies, honest timing, kernels, overlapping copies, the roofline"),
     Chapter(6, "augmentation", "Data augmentation", 150, ("numpy", "matplotlib"),
             "flip to mixup with one sampler, the same in four backends, one network in three frameworks, the time"),
 )  # fmt: skip
