@@ -166,6 +166,7 @@ def pool(function, x, operation="max", knobs=True):
     controls = {"position": step, "size": size}
     if knobs:
         controls |= {"stride": stride, "padding": padding}
+    return Explorer(render, controls)
 
 
 def pipeline(schedule, batches=6):
