@@ -142,7 +142,10 @@ def _deny_system_calls():
     allow, kill, refuse, unknown = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026  # EPERM, ENOSYS
     program = [(load, 0, 0, 4), (equal, 1, 0, audit), (done, 0, 0, kill), (load, 0, 0, 0)]
     program += [(at_least, 0, 1, 0x40000000), (done, 0, 0, refuse)]  # x86's other numbering
-    program += [(equal, 0, 1, _CLONE3), (done, 0, 0, unknown)]  # its flags cannot be seen; the C library then uses clone
+    program += [
+        (equal, 0, 1, _CLONE3),
+        (done, 0, 0, unknown),
+    ]  # its flags cannot be seen; the C library then uses clone
     for numbers in _DENIED.values():
         if numbers[column] is not None:
             program += [(equal, 0, 1, numbers[column]), (done, 0, 0, refuse)]

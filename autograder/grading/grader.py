@@ -7,10 +7,12 @@ grading goes on.
 
 import hashlib
 import hmac
+import importlib
 import signal
 import time
 import warnings
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,9 +21,18 @@ from autograder.answer import PRINTED, Outcome, Raised, plain
 from autograder.exercise import exercises_of
 from autograder.grading import protocol, records, runner
 from autograder.grading.sandbox import Limits, Zygote
-from autograder.grading.submission import clean
-from autograder.notebooks import exercise_module
 from course_lib import syllabus
+
+
+class Step(NamedTuple):
+    """One code cell, as the grader sees it."""
+
+    position: int  # in the notebook
+    kind: str  # "run", "skip" or "check"
+    text: str  # what is run
+    name: str = ""  # a check's cell
+    exercise: str = ""
+    expression: str = ""  # what is checked, in the student's namespace
 
 
 @dataclass(frozen=True)
@@ -124,7 +135,7 @@ class Session:
         if not isinstance(printed, str) or not isinstance(failed, str):
             raise self._die("InterpreterLost", "the cell broke the connection to the grader")
         self._ran.append(text)
-        return clean(printed[: runner.PRINTED + 100]), clean(failed[:2000])
+        return protocol.clean(printed[: runner.PRINTED + 100]), protocol.clean(failed[:2000])
 
     def _revive(self):
         """Fork a runner if there is none and bring it to where the last one was."""
@@ -149,7 +160,9 @@ class Session:
             return protocol.receive(self._connection, deadline)
         except protocol.TooSlow:
             seconds = f"{deadline - now:.3g} seconds"
-            raise self._die("Timeout", f"your code had not finished after {seconds}; is there an endless loop?") from None
+            raise self._die(
+                "Timeout", f"your code had not finished after {seconds}; is there an endless loop?"
+            ) from None
         except protocol.ProtocolError as error:
             raise self._die("InterpreterLost", f"your code ended the Python process it ran in ({error})") from None
 
@@ -170,14 +183,14 @@ def _outcome(reply, args):
     if raised is not None:
         fields = raised if isinstance(raised, dict) else {}
         texts = [fields.get(name) for name in ("kind", "message", "line", "missing")]
-        kind, message, line, missing = (clean(text[:500]) if isinstance(text, str) else "" for text in texts)
+        kind, message, line, missing = (protocol.clean(text[:500]) if isinstance(text, str) else "" for text in texts)
         number = fields.get("number")
         raised = Raised(kind or "an exception", message, line, number if isinstance(number, int) else 0, missing)
     overwritten = reply.get("overwritten")
     overwritten = overwritten if isinstance(overwritten, list) else []
     known = tuple(k for k in overwritten if isinstance(k, int) and 0 <= k < len(args))
     printed = reply.get("printed")
-    printed = clean(printed[:PRINTED]) if isinstance(printed, str) else ""
+    printed = protocol.clean(printed[:PRINTED]) if isinstance(printed, str) else ""
     return Outcome(plain(reply.get("value")), raised, known, printed)
 
 
@@ -200,6 +213,10 @@ def close():
         _zygotes.popitem()[1].close()
 
 
+def _exercises(job):
+    return exercises_of(importlib.import_module(f"autograder.exercises.{syllabus.chapter(job.chapter).name}"))
+
+
 def grade(job, known=None):
     """Grade one submission.
 
@@ -219,7 +236,7 @@ def grade(job, known=None):
     SandboxUnavailable
         If submissions cannot be confined here.
     """
-    exercises = exercises_of(exercise_module(syllabus.chapter(job.chapter)))
+    exercises = _exercises(job)
     seeds = {name: seed_of(job, exercise) for name, exercise in exercises.items()}
     keys = records.keys(job, exercises, seeds)
     record = records.kept(known, job.steps, keys)
@@ -239,6 +256,24 @@ def grade(job, known=None):
         record["forks"] = session.forks
     record["seconds"] = time.monotonic() - started
     return record
+
+
+def again(job, name):
+    """The verdict on one exercise of a submission, with all that was sent and came back.
+
+    Returns
+    -------
+    Verdict
+    """
+    exercise = _exercises(job)[name]
+    zygote = zygote_of(job)
+    with zygote.lock, Session(zygote, job.limits) as session:
+        for step in job.steps:
+            if step.kind == "run":
+                _run(session, step)
+            elif step.exercise == name:
+                return _check(session, job, step, exercise, seed_of(job, exercise))
+    raise KeyError(f"no cell of the notebook checks {name}")
 
 
 def _run(session, step):
@@ -275,5 +310,3 @@ def page(judged):
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return report.page(judged)
-
-

@@ -8,10 +8,10 @@ late penalties, feedback, the formgrader.
 import functools
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
-from nbconvert.exporters.exporter import ResourcesDict
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.preprocessors import SaveAutoGrades as OneCommitPerCell
@@ -72,14 +72,30 @@ def source_notebook(coursedir, assignment, notebook):
     return _parsed(path, os.stat(path).st_mtime_ns)
 
 
+class Released(NamedTuple):
+    """A cell as it was released: what the gradebook knows of it."""
+
+    text: str
+    locked: bool
+    checksum: str
+    points: float | None
+
+
 def released_cells(db_url, assignment, notebook):
-    """What students were given in each cell, by id."""
+    """The released cells of a notebook, by id."""
     with Gradebook(db_url) as gradebook:
-        return {cell.name: cell.source for cell in gradebook.find_notebook(notebook, assignment).source_cells}
+        found = gradebook.find_notebook(notebook, assignment)
+        points = {cell.name: cell.max_score for cell in (*found.grade_cells, *found.task_cells)}
+        return {
+            cell.name: Released(cell.source, cell.locked, cell.checksum, points.get(cell.name))
+            for cell in found.source_cells
+        }
 
 
-def repaired(path, source, released):
+def repaired(path, source, released, log):
     """A submission as a well-formed notebook, with a word to the student where something had to be done.
+
+    What is locked is as it was released; checksums and points are the gradebook's.
 
     Returns
     -------
@@ -87,20 +103,31 @@ def repaired(path, source, released):
         The notebook, and why the file could not be read (empty: it could).
     """
     problem = ""
+    stubs = {name: cell.text for name, cell in released.items()}
     try:
         located = locate(path)
-        result = submission.rebuild(submission.read(located), source, released)
+        result = submission.rebuild(submission.read(located), source, stubs)
         if Path(located).name != Path(path).name:
             result.notes.insert(0, f"The file was called {Path(located).name}; it is graded as {Path(path).name}.")
     except Unreadable as error:
         problem = str(error)
-        result = submission.rebuild([], source, released)
+        result = submission.rebuild([], source, stubs)
         result.notes = [f"This notebook could not be graded: {problem}. Please hand in the notebook file itself."]
+    for cell in result.notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id")
+        if name in released:
+            cell.metadata.nbgrader["checksum"] = released[name].checksum
+            if released[name].points is not None:
+                cell.metadata.nbgrader["points"] = released[name].points
+            if released[name].locked:
+                cell["source"] = released[name].text
+        elif name is not None:
+            log.error("the cell %s is not in the gradebook: release the chapter again", name)
+            del cell.metadata["nbgrader"]
     if result.notes:
         text = "**From the grader**\n\n" + "\n".join(f"- {submission.inert(note)}" for note in result.notes)
-        cell = nbformat.v4.new_markdown_cell(text)
-        cell["id"] = "from-the-grader"
-        result.notebook.cells.insert(0, cell)
+        note = {"cell_type": "markdown", "id": "from-the-grader", "metadata": {}, "source": text}
+        result.notebook.cells.insert(0, nbformat.from_dict(note))
     result.notebook.metadata["unreadable"] = problem
     return result.notebook, problem
 
@@ -109,17 +136,16 @@ class SubmissionExporter(NotebookExporter):
     """Reads any file as a notebook of the course; the second time, when it is our own, as it stands."""
 
     def from_filename(self, filename, resources=None, **kwargs):
+        self.optimistic_validation = True  # once, when everything is done
         if not self.parent._sanitizing:
             return super().from_filename(filename, resources=resources, **kwargs)
         about = resources["nbgrader"]
         source = source_notebook(self.parent.coursedir, about["assignment"], about["notebook"])
         released = released_cells(about["db_url"], about["assignment"], about["notebook"])
-        notebook, problem = repaired(filename, source, released)
+        notebook, problem = repaired(filename, source, released, self.log)
         if problem:
             self.log.error("%s: %s", filename, problem)
-        resources = ResourcesDict(resources)
-        resources["metadata"] = ResourcesDict(name=about["notebook"], path=os.path.dirname(filename))
-        return self.from_notebook_node(notebook, resources=resources, **kwargs)
+        return nbformat.writes(notebook) + "\n", self._init_resources(resources)
 
 
 class GradeStep(NbGraderPreprocessor):
@@ -211,10 +237,13 @@ class SaveAutoGrades(OneCommitPerCell):
         about = resources["nbgrader"]
         self.notebook_id, self.assignment_id = about["notebook"], about["assignment"]
         self.student_id, self.db_url = about["student"], about["db_url"]
-        self.gradebook = Gradebook(self.db_url)
-        with self.gradebook as gradebook:
-            commit, gradebook.db.commit = gradebook.db.commit, gradebook.db.flush
-            for cell in nb.cells:
-                self.preprocess_cell(cell, resources, 0)
-            commit()
+        with Gradebook(self.db_url) as self.gradebook:
+            session = self.gradebook.db()
+            commit, session.commit = session.commit, session.flush
+            try:
+                for cell in nb.cells:
+                    self.preprocess_cell(cell, resources, 0)
+            finally:
+                session.commit = commit
+            session.commit()
         return nb, resources

@@ -6,6 +6,7 @@ Either side may be lying: whatever is malformed, too large or too deep is a :cla
 
 import io
 import json
+import re
 import struct
 import time
 
@@ -166,3 +167,9 @@ def _read_array(stream, size):
         raise ValueError("not an array of numbers of the promised size")
     stream.seek(0)
     return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def clean(text):
+    """Text that can be written to a file and shown: no lone surrogates, no control characters but tab and newline."""
+    text = text.encode("utf-8", "replace").decode().replace("\r\n", "\n").replace("\r", "\n")
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text)

@@ -6,15 +6,15 @@ text of every cell that runs before, so whatever has the same key has the same v
 """
 
 import ast
+import contextlib
 import functools
-import inspect
+import hashlib
 import json
 import os
 import sys
 from pathlib import Path
 
 from autograder.grading import sandbox
-from autograder.grading.submission import digest
 
 ROOT = sandbox.ROOT
 
@@ -27,7 +27,7 @@ def keys(job, exercises, seeds):
         if step.kind == "run":
             running = found[step.position] = digest(running, step.text)
         elif step.kind == "check" and step.exercise in exercises:
-            meaning = meaning_of(exercises[step.exercise].module, step.exercise)
+            meaning = meaning_of(sandbox.syllabus.chapter(job.chapter).name, step.exercise)
             found[step.position] = digest(running, meaning, step.expression, seeds[step.exercise])
     return found
 
@@ -37,19 +37,21 @@ def environment(chapter):
     """A hash of the versions and of our own code that a cell runs with or is judged by."""
     chapter = sandbox.syllabus.chapter(chapter)
     versions = {name: d.version for name, d in sandbox.needed((*sandbox.BASE, *chapter.packages)).items()}
-    shown = [path for path in sandbox.readable(chapter)[0] if path.is_relative_to(ROOT) and path.suffix == ".py"]
     # The exercises have keys of their own, and the library's later modules are seen by the references only.
-    ours = [path for path in shown if path.parent.name != "exercises"]
+    ours = [path for path in sandbox.own_modules(chapter) if path.parent.name != "exercises"]
     judging = [ROOT / "autograder" / "grading" / f"{name}.py" for name in ("grader", "records")]
     return digest(sys.version, sorted(versions.items()), *(p.read_bytes() for p in sorted({*ours, *judging})))
 
 
 @functools.cache
-def meaning_of(module, name):
-    """A hash of an exercise: its cases, mistakes, constants and reference, but not those of its neighbours."""
-    tree = ast.parse(inspect.getsource(sys.modules[module]))
-    kept = [ast.dump(node) for node in tree.body if _owner(node) in (None, name)]
-    return digest(*kept, *_library(f"course_lib/{module.rpartition('.')[2]}.py"))
+def meaning_of(chapter, name=None):
+    """A hash of an exercise: its cases, mistakes, constants and reference, but not those of its neighbours.
+
+    Without a name, of all the chapter's exercises.
+    """
+    tree = ast.parse((ROOT / "autograder" / "exercises" / f"{chapter}.py").read_text())
+    kept = [ast.dump(node) for node in tree.body if name is None or _owner(node) in (None, name)]
+    return digest(*kept, *_library(f"course_lib/{chapter}.py"))
 
 
 def _owner(node):
@@ -116,6 +118,15 @@ def of(judged):
     }
 
 
+def digest(*parts):
+    """A hash of some text and bytes."""
+    total = hashlib.sha256()
+    for part in parts:
+        part = part if isinstance(part, bytes) else str(part).encode()
+        total.update(len(part).to_bytes(8) + part)
+    return total.hexdigest()[:32]
+
+
 class Store:
     """Records on disk, one file for each submission; a file is there whole or not at all."""
 
@@ -153,12 +164,8 @@ def write(path, data, mode=0o644, keep=False):
     with open(descriptor, "wb") as file:
         file.write(data)
     if keep:
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
-        except FileExistsError:
-            pass
         temporary.unlink()
     else:
         os.replace(temporary, path)
-
-

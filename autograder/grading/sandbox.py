@@ -82,6 +82,16 @@ def needed(packages):
     return found
 
 
+def own_modules(chapter):
+    """The course's own modules that are shown inside."""
+    earlier = [c.name for c in syllabus.CHAPTERS if c.number < chapter.number]
+    shown = [path for path in sorted((ROOT / "autograder").glob("*.py")) if path.stem != "demo"]
+    shown += [ROOT / "autograder" / "grading" / f"{name}.py" for name in INSIDE]
+    shown += [ROOT / "autograder" / "exercises" / f"{name}.py" for name in ("__init__", *earlier, chapter.name)]
+    shown += [ROOT / "course_lib" / f"{name}.py" for name in (*SUPPORT, *earlier)]
+    return [path for path in shown if path.exists()]
+
+
 def readable(chapter):
     """The files and folders that are shown inside for a chapter, and the folders that are hidden again."""
     shown, hidden = [], []
@@ -92,12 +102,7 @@ def readable(chapter):
         shown += [home / top for top in sorted(tops)]
         if name in ANSWERS_IN and name not in map(str.lower, chapter.packages):
             hidden += [home / name / part for part in ANSWERS_IN[name]]
-    student_side = sorted((ROOT / "autograder").glob("*.py"))
-    earlier = [c.name for c in syllabus.CHAPTERS if c.number < chapter.number]
-    shown += [path for path in student_side if path.stem != "demo"]
-    shown += [ROOT / "autograder" / "grading" / f"{name}.py" for name in INSIDE]
-    shown += [ROOT / "autograder" / "exercises" / f"{name}.py" for name in ("__init__", *earlier, chapter.name)]
-    shown += [ROOT / "course_lib" / f"{name}.py" for name in (*SUPPORT, *earlier)]
+    shown += own_modules(chapter)
     return [path for path in shown if path.exists()], [path for path in hidden if path.exists()]
 
 
@@ -168,7 +173,9 @@ def _environment():
 def unavailable():
     """Why submissions cannot be confined here; an empty string if they can."""
     if not sys.platform.startswith("linux"):
-        return f"the sandbox needs Linux and this is {sys.platform}; grade on a Linux machine, or in a container or WSL 2"
+        return (
+            f"the sandbox needs Linux and this is {sys.platform}; grade on a Linux machine, or in a container or WSL 2"
+        )
     if shutil.which("bwrap") is None:
         return "bubblewrap is missing; install it (Debian, Ubuntu, Fedora, Arch: the package is called bubblewrap)"
     return ""
@@ -206,7 +213,7 @@ class Zygote:
             command = ["bwrap", *_arguments(chapter), *command]
         else:
             environment = os.environ | _environment() | {"HOME": os.environ.get("HOME", "/"), "TMPDIR": "/tmp"}
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the zygote)
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors,
             pass_fds=[theirs.fileno()], env=environment, start_new_session=True,
@@ -226,9 +233,10 @@ class Zygote:
             try:
                 self.loaded = protocol.receive(self._control, time.monotonic() + patience)
             except protocol.ProtocolError as error:
-                self.close()
+                self._process.wait(5)
                 self._errors.seek(0)
                 said = self._errors.read(2000).decode(errors="replace").strip()
+                self.close()
                 raise SandboxUnavailable(f"the sandbox did not start: {said or error}") from error
         return self.loaded
 
@@ -278,6 +286,7 @@ class Zygote:
     def close(self):
         """End the sandbox and wait until nothing of it is left."""
         self._control.close()
+        self._errors.close()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:

@@ -6,7 +6,6 @@ retyped, moved or renamed, or has lost its metadata, is back in its place; and t
 """
 
 import ast
-import hashlib
 import json
 import os
 import re
@@ -15,6 +14,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import nbformat
+
+from autograder.grading.grader import Step
+from autograder.grading.protocol import clean
 
 LARGEST_FILE, MOST_CELLS = 50 * 2**20, 2000
 MISSING_CODE = "# This cell was missing from the submission."
@@ -32,17 +34,6 @@ class Cell(NamedTuple):
     text: str
     grade_id: str  # empty: none
     attachments: dict = {}
-
-
-class Step(NamedTuple):
-    """One code cell, as the grader sees it."""
-
-    position: int  # in the notebook
-    kind: str  # "run", "skip" or "check"
-    text: str  # what is run
-    name: str = ""  # a check's cell
-    exercise: str = ""
-    expression: str = ""  # what is checked, in the student's namespace
 
 
 @dataclass
@@ -117,12 +108,6 @@ def _cell(cell):
     grade_id = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
     attachments = _pictures(cell.get("attachments")) if kind == "markdown" else {}
     return Cell(kind, text, grade_id if isinstance(grade_id, str) else "", attachments)
-
-
-def clean(text):
-    """Text that can be written to a file and shown: no lone surrogates, no control characters but tab and newline."""
-    text = text.encode("utf-8", "replace").decode().replace("\r\n", "\n").replace("\r", "\n")
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text)
 
 
 def inert(text):
@@ -260,21 +245,24 @@ def _lost_answer(source, place, groups, stub, name, notes):
 def _framed(original, answer):
     """One of the source's cells; with the student's text where it is theirs."""
     metadata = json.loads(json.dumps(original.metadata))
-    text = original.source if answer is None else answer.text
-    if original.cell_type == "code":
-        return nbformat.v4.new_code_cell(text, metadata=metadata)
-    if answer is not None:
-        return _own(answer._replace(kind="markdown"), metadata)
-    return nbformat.v4.new_markdown_cell(text, metadata=metadata)
+    if answer is None:
+        return _made(original.cell_type, original.source, metadata)
+    return _own(answer._replace(kind=original.cell_type), metadata)
 
 
 def _own(cell, metadata=None):
     if cell.kind == "code":
-        return nbformat.v4.new_code_cell(cell.text, metadata=metadata or {})
-    new = nbformat.v4.new_markdown_cell(inert(cell.text), metadata=metadata or {})
+        return _made("code", cell.text, metadata or {})
+    new = _made("markdown", inert(cell.text), metadata or {})
     if cell.attachments:
-        new["attachments"] = cell.attachments
+        new["attachments"] = nbformat.from_dict(cell.attachments)
     return new
+
+
+def _made(kind, text, metadata):
+    # nbformat's own constructors check every cell; here the notebook is checked once, when it is written.
+    cell = {"cell_type": kind, "id": "", "metadata": metadata, "source": text}
+    return nbformat.from_dict(cell | ({"execution_count": None, "outputs": []} if kind == "code" else {}))
 
 
 # ---- steps ----
@@ -323,12 +311,3 @@ def preloads(source):
                 elif isinstance(node, ast.ImportFrom) and not node.level:
                     names += [node.module]
     return list(dict.fromkeys(names))
-
-
-def digest(*parts):
-    """A hash of some text and bytes."""
-    total = hashlib.sha256()
-    for part in parts:
-        part = part if isinstance(part, bytes) else str(part).encode()
-        total.update(len(part).to_bytes(8) + part)
-    return total.hexdigest()[:32]
