@@ -23,11 +23,15 @@ $(READY): requirements.txt pyproject.toml
 workspace: $(READY) ## make or complete the student's folder, workspace/ (your work is never overwritten)
 	@$(BIN)/python -m autograder workspace
 
-lab: workspace ## open the course in JupyterLab
-	cd workspace && PATH="$(abspath $(BIN)):$$PATH" jupyter lab --LabApp.default_url=/lab/tree/01_convolution/convolution.ipynb
+# What a student's and an instructor's JupyterLab show stands in .jupyter/.
+JUPYTER = PATH="$(abspath $(BIN)):$$PATH" JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter/$(1)" jupyter lab $(LAB)
+LAB ?=
+
+lab: workspace ## open the course in JupyterLab (more options: make lab LAB="--no-browser --port=9000")
+	cd workspace && $(call JUPYTER,student) --LabApp.default_url=/lab/tree/01_convolution/convolution.ipynb
 
 teach: $(READY) ## open JupyterLab for an instructor: sources, formgrader, submissions
-	PATH="$(abspath $(BIN)):$$PATH" jupyter lab --LabApp.default_url=/lab/tree/README.md
+	$(call JUPYTER,instructor) --LabApp.default_url=/lab/tree/README.md
 
 test: $(READY) lint ## everything a change must pass
 	$(BIN)/python -m pytest

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 
 COMMANDS = {  # name: (module, help); the module has configure(parser) and main(arguments)
@@ -22,6 +23,8 @@ def main():
         if name in sys.argv[1:2]:  # the others' modules are not even imported
             importlib.import_module(module).configure(command)
     arguments = parser.parse_args()
+    # nbgrader starts alembic and jupyter by name: they must be found although the environment is not activated.
+    os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
     return importlib.import_module(COMMANDS[arguments.command][0]).main(arguments)
 
 

@@ -104,7 +104,7 @@ def _array_difference(yours, expected, tolerance, where):
         return _wrong_type(yours, what, where)
     subject = f"{where}: your result" if where else "your result"
     if yours.shape != expected.shape:
-        message = f"{subject} {_shape(yours)}, expected {_shape(expected, noun=False)}"
+        message = f"{subject} {_shape(yours)}, expected {_shape(expected).removeprefix('has ').removeprefix('is ')}"
         return Difference("shape", message, yours, expected, where=where)
     if tolerance.exact_dtype and yours.dtype != expected.dtype:
         message = f"{subject} has dtype {yours.dtype}, expected {expected.dtype}"
@@ -117,16 +117,15 @@ def _array_difference(yours, expected, tolerance, where):
         if wrong.any():
             index = _first(wrong)
             which = "NaN (not a number)" if np.isnan(yours[index]) else f"{_number(yours[index])} instead of NaN"
-            message = f"{subject} is {which} {_at(index)}"
-            return Difference("nan", message, yours, expected, index, where)
+            return Difference("nan", f"{subject} is {which}{_at(index)}", yours, expected, index, where)
     rtol, atol = tolerance.of(yours, expected) if expected.dtype.kind in "fc" else (0, 0)
     with np.errstate(invalid="ignore", over="ignore"):
         wrong = ~np.isclose(yours, expected, rtol=rtol, atol=atol, equal_nan=True)
     if wrong.any():
         index = _first(wrong)
         share = f"; {wrong.sum():,} of {wrong.size:,} entries differ" if wrong.size > 1 else ""
-        message = f"{subject} is {_number(yours[index])} {_at(index)}, expected {_number(expected[index])}{share}"
-        return Difference("value", " ".join(message.split()), yours, expected, index, where)
+        message = f"{subject} is {_number(yours[index])}{_at(index)}, expected {_number(expected[index])}{share}"
+        return Difference("value", message, yours, expected, index, where)
     return None
 
 
@@ -150,10 +149,8 @@ def _wrong_type(yours, expected, where):
     return Difference("type", f"{subject} is {what}, expected {expected}{hint}", where=where)
 
 
-def _shape(array, noun=True):
-    if array.ndim == 0:
-        return "is a single number" if noun else "a single number"
-    return f"has shape {array.shape}" if noun else f"{array.shape}"
+def _shape(array):
+    return f"has shape {array.shape}" if array.ndim else f"is the single number {_number(array[()])}"
 
 
 def _first(wrong):
@@ -161,7 +158,7 @@ def _first(wrong):
 
 
 def _at(index):
-    return f"at [{', '.join(map(str, index))}]" if index else ""
+    return f" at [{', '.join(map(str, index))}]" if index else ""
 
 
 def _number(value):

@@ -77,7 +77,7 @@ def scores(course, chapter):
     Returns
     -------
     dict of str to dict of str to (float or None)
-        For each student, the automatic score of each graded cell; a student whose file could not be read is absent.
+        For each student, the automatic score of each graded cell; None where nbgrader could not give one.
     """
     from nbgrader.api import Gradebook, MissingEntry
 
@@ -146,8 +146,8 @@ def print_scores(chapter, table, handed_in):
     most = sum(exercise.points for exercise in exercises.values())
     print(f"{'':48}" + "".join(f"{name[:12]:>14}" for name in exercises) + f"{'sum':>9} / {most}")
     for student in handed_in:
-        if student not in table:
-            print(f"{student:48}  not graded: the file cannot be read")
+        row = [table.get(student, {}).get(f"check_{name}") for name in exercises]
+        if None in row:
+            print(f"{student:48}  not graded: the file cannot be read (see the log)")
             continue
-        row = [table[student].get(f"check_{name}") or 0.0 for name in exercises]
         print(f"{student:48}" + "".join(f"{score:14.2f}" for score in row) + f"{sum(row):9.2f}")

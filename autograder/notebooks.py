@@ -153,6 +153,29 @@ def text_of(notebook):
     return nbformat.writes(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
+def chapter_table():
+    """The README's table of chapters, from the syllabus and the exercises."""
+    rows = ["| | chapter | what you build | exercises | points | hours |", "|---|---|---|---|---|---|"]
+    for chapter in CHAPTERS:
+        module = exercise_module(chapter)
+        graded = [*exercises_of(module).values(), *written_of(module).values()]
+        link = f"[{chapter.title}](notebooks/{chapter.folder}/{chapter.name}.ipynb)"
+        points = f"{sum(exercise.points for exercise in graded):g}"
+        rows.append(
+            f"| {chapter.number:02d} | {link} | {chapter.teaches} "
+            f"| {len(graded)} | {points} | {chapter.minutes / 60:g} |"
+        )
+    return "\n".join(rows)
+
+
+def with_chapter_table(readme):
+    """The README's text with the table of chapters between its two marks made anew."""
+    start, end = "<!-- chapters: written by make notebooks -->\n", "<!-- /chapters -->"
+    before, _, rest = readme.partition(start)
+    _, _, after = rest.partition(end)
+    return f"{before}{start}{chapter_table()}\n{end}{after}"
+
+
 def configure(parser):
     parser.add_argument("chapters", nargs="*", help="names or numbers (default: all)")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if something would change")
@@ -162,15 +185,14 @@ def main(arguments):
     """``python -m autograder normalize``: write what follows from the cells, or say what would change."""
     from course_lib.syllabus import chapter as find
 
-    changed = []
+    wanted = {ROOT / "README.md": with_chapter_table((ROOT / "README.md").read_text(encoding="utf-8"))}
     for chapter in [find(name) for name in arguments.chapters] or CHAPTERS:
-        path = source_path(chapter)
-        notebook = read(path)
+        notebook = read(source_path(chapter))
         normalize(notebook, exercise_module(chapter))
-        if text_of(notebook) != path.read_text(encoding="utf-8"):
-            changed.append(path.relative_to(ROOT))
-            if not arguments.check:
-                path.write_text(text_of(notebook), encoding="utf-8")
+        wanted[source_path(chapter)] = text_of(notebook)
+    changed = [path for path, text in wanted.items() if path.read_text(encoding="utf-8") != text]
     for path in changed:
-        print(f"{path}: {'would change; run make notebooks' if arguments.check else 'written'}")
+        if not arguments.check:
+            path.write_text(wanted[path], encoding="utf-8")
+        print(f"{path.relative_to(ROOT)}: {'would change; run make notebooks' if arguments.check else 'written'}")
     return int(arguments.check and bool(changed))

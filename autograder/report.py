@@ -53,7 +53,9 @@ def page(verdict):
         head = f"{MARKS['pass']} {exercise.name} · all {count} cases pass"
         return Page(head, _box("pass", html.escape(head)))
     if verdict.status == "not attempted":
-        head = f"{MARKS['not attempted']} {exercise.name} · not attempted yet"
+        missing = verdict.first_failure.outcome.raised.missing
+        why = f"waits for {missing}, which is not written yet" if missing else "not attempted yet"
+        head = f"{MARKS['not attempted']} {exercise.name} · {why}"
         return Page(head, _box("not attempted", html.escape(head)))
     result = verdict.first_failure
     head = (
@@ -82,7 +84,7 @@ def reasons(result, names):
     if outcome.raised is not None:
         raised = outcome.raised
         if raised.missing:
-            return [f"your code calls {raised.missing}, which is not written yet: do that exercise first"]
+            return [f"your code calls {raised.missing}, which is not written yet"]
         lines = [
             f"your code raised {raised.kind}: {raised.message}" if raised.message else f"your code raised {raised.kind}"
         ]

@@ -13,7 +13,6 @@ def release(chapters, destination):
 
     nbgrader's own ``generate_assignment`` makes it, with the course's configuration and without a gradebook.
     """
-    from nbgrader.apps import GenerateAssignmentApp
     from nbgrader.converters import GenerateAssignment
     from nbgrader.coursedir import CourseDirectory
     from traitlets.config import PyFileConfigLoader
@@ -21,13 +20,13 @@ def release(chapters, destination):
     config = PyFileConfigLoader("nbgrader_config.py", path=str(ROOT)).load_config()
     config.CourseDirectory.root = str(ROOT)
     config.CourseDirectory.release_directory = str(destination)
+    config.SaveCells.enabled = False  # a student has no gradebook
     for chapter in chapters:
         # The released files are addressed as destination/./NN_name, as nbgrader lays out a release.
         coursedir = CourseDirectory(config=config, assignment_id=chapter.folder)
         converter = GenerateAssignment(coursedir=coursedir, config=config, no_database=True)
         converter.log.setLevel("WARNING")
         converter.start()
-    GenerateAssignmentApp.clear_instance()
 
 
 def complete(folder):

@@ -80,18 +80,18 @@ def grid_of_numbers(description, values):
     return box
 
 
-def slide(function, x, f):
+def slide(function, x, f, knobs=True):
     """Step a filter over an image with the learner's own function.
-
-    If the function takes ``stride`` and ``padding``, there are sliders for them and the filter can be changed.
 
     Parameters
     ----------
     function : callable
-        ``function(x, f)`` or ``function(x, f, bias, stride, padding)``.
+        ``function(x, f)``, or with knobs ``function(x, f, bias, stride, padding)``.
     x, f : ndarray, shape (H, W) and (FH, FW)
+    knobs : bool
+        Whether stride, padding and the filter's numbers can be changed, if the function takes a stride and a padding.
     """
-    knobs = {"stride", "padding"} <= set(inspect.signature(function).parameters)
+    knobs = knobs and {"stride", "padding"} <= set(inspect.signature(function).parameters)
     step = slider("position", 0, 99)
 
     def render(position, stride=1, padding=0, f=f):
@@ -105,10 +105,7 @@ def slide(function, x, f):
         seen[i * stride : i * stride + FH, j * stride : j * stride + FW] = True
         here = np.zeros(y.shape, bool)
         here[i, j] = True
-        terms = " + ".join(
-            f"({tables.number(a)})·({tables.number(b)})" if b < 0 or a < 0 else f"{tables.number(a)}·{tables.number(b)}"
-            for a, b in zip(padded[seen], f.ravel(), strict=True)
-        )
+        terms = " + ".join(f"{_factor(a)}·{_factor(b)}" for a, b in zip(padded[seen], f.ravel(), strict=True))
         name = "x" if padding == 0 else "x with its border"
         return (
             tables.row([tables.matrix(padded, name, seen), tables.matrix(f, "f"), tables.matrix(y, "y", here)])
@@ -121,3 +118,7 @@ def slide(function, x, f):
         controls["padding"] = slider("padding", 0, 2)
         controls["f"] = grid_of_numbers("filter", np.asarray(f, float))
     return Explorer(render, controls)
+
+
+def _factor(value):
+    return f"({tables.number(value)})" if value < 0 else tables.number(value)

@@ -11,7 +11,7 @@ import io
 import numpy as np
 
 POSITIVE, NEGATIVE = (0, 114, 178), (213, 94, 0)
-LARGEST_TABLE = 10  # rows and columns that are still shown as numbers
+LARGEST_TABLE = 16  # rows and columns that are still shown as numbers
 _CELL = "border:1px solid rgba(128,128,128,.45);padding:2px 6px;text-align:center;min-width:1.6em;"
 
 
@@ -35,7 +35,7 @@ def matrix(a, caption="", marked=None, scale=None):
     Parameters
     ----------
     a : array of at most two dimensions
-        Anything larger than 10×10 becomes a picture.
+        Anything larger than 16×16 becomes a picture.
     caption : str
         Plain text; it is escaped.
     marked : boolean array of the same shape, optional

@@ -34,8 +34,6 @@ def main(arguments):
     if not arguments.unsandboxed and sandbox.unavailable():
         print(sandbox.unavailable(), "or, knowing what that means, add --unsandboxed", sep="\n", file=sys.stderr)
         return 2
-    # nbgrader looks for alembic beside the Python that runs it.
-    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     return Classroom(arguments).grade()
 
 
