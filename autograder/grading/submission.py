@@ -111,8 +111,15 @@ def _cell(cell):
 
 
 def inert(text):
-    """Markdown in which no HTML is left that a browser would act on."""
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
+    """Markdown with nothing left that a browser would act on but links to pages.
+
+    Tags are shown as text. A zero-width space keeps a link to anything but a page from being a link, and a formula
+    from using the commands that make links; other formulas stay as they are.
+    """
+    text = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
+    text = re.sub(r"\]\((?!(?:https?://|mailto:|attachment:|#))", "]\N{ZERO WIDTH SPACE}(", text)
+    text = re.sub(r"^(.*\]):(?!\s*https?://)", "\\1\N{ZERO WIDTH SPACE}:", text, flags=re.MULTILINE)
+    return re.sub(r"\\(?=(?:href|csname|require|style|class|cssId|unicode)\b)", "\\\\\N{ZERO WIDTH SPACE}", text)
 
 
 def _pictures(attachments):

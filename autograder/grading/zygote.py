@@ -6,6 +6,7 @@ executes anything of a submission. It takes orders from the grader on one socket
 
 import array
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -33,6 +34,7 @@ def main():
         except ImportError:
             missing.append(name)  # a cell that imports it will say so
     shell = runner.make_shell()
+    gc.freeze()  # what the fork shares is left alone by the children's collections, and so stays shared
     if settings["confined"]:
         confine._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     protocol.send(control, {"loaded": time.monotonic() - started, "missing": missing})
@@ -87,9 +89,9 @@ def _start(connection, shell, settings, control):
                 if grandchild:
                     os.write(writing, f"{grandchild}\n".encode())
                     os._exit(0)
+            os.setsid()  # a signal to its process group must not reach this process, although it cannot be seen
+            if settings["confined"]:
                 confine.confine(settings["limits"])
-            else:
-                os.setsid()
         except BaseException as error:
             problem = f"{type(error).__name__}: {error}"
         os.write(writing, f"{problem}.\n".encode())

@@ -8,7 +8,7 @@ from autograder.exercises import convolution
 
 
 class Attack(NamedTuple):
-    """``points`` is what the attack should get for conv2d; the other exercises keep theirs unless ``others`` is less."""
+    """``points`` is what it should get for conv2d; the other exercises keep theirs unless ``others`` says it."""
 
     name: str
     text: str
@@ -156,7 +156,7 @@ def conv2d(x, f): return None"""),
 from autograder import answer, exercise
 ex.conv2d.drive = lambda answer, *a, **k: True
 exercise.call = answer.run = lambda *a, **k: answer.Outcome(value=True)
-def conv2d(x, f): return None"""),
+def conv2d(x, f): return None""", others="own loss"),
     Attack("more points for the exercise", """
 ex.conv2d.points = 1000
 ex.conv2d.tolerance = type(ex.conv2d.tolerance)(rtol=1e9, atol=1e9)
@@ -268,7 +268,7 @@ if os.fork() == 0:
     os.setsid()
     while True: pass
 def conv2d(x, f): return None"""),
-    Attack("an exit handler", "import atexit\natexit.register(lambda: open('/tmp/left', 'w').write('x'))\nconv2d = None"),
+    Attack("an exit handler", "import atexit\natexit.register(lambda: open('/tmp/x', 'w').write('x'))\nconv2d = None"),
     Attack("system calls by number", """
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)

@@ -13,7 +13,7 @@ from autograder.notebooks import KERNEL, ROOT
 from course_lib.syllabus import chapter
 
 CHAPTER = chapter("convolution")
-QUICK = Limits(cell=2.0, notebook=40.0, memory=2**30, scratch=8 * 2**20)
+QUICK = Limits(cell=1.5, notebook=40.0, memory=2**30, scratch=8 * 2**20)
 RIGHT = {
     "output_size": """def output_size(size, filter_size, stride=1, padding=0):
     return (size + 2 * padding - filter_size) // stride + 1""",
@@ -102,15 +102,18 @@ def scores(record):
 
 def make(folder, config=LIMITED_CONFIG):
     """A course folder with the small chapter released."""
-    from autograder.demo import nbgrader
+    from nbgrader.apps.api import NbGraderAPI
+
+    from autograder.grading import classroom
 
     folder.mkdir(parents=True)
     (folder / "nbgrader_config.py").write_text((ROOT / "nbgrader_config.py").read_text() + config)
     path = folder / "notebooks" / CHAPTER.folder / f"{CHAPTER.name}.ipynb"
     path.parent.mkdir(parents=True)
     nbformat.write(source(), path)
-    if nbgrader(folder, "generate_assignment", CHAPTER.folder):
-        raise RuntimeError((folder / "nbgrader.log").read_text())
+    done = NbGraderAPI(config=classroom._read_config(arguments(folder))).generate_assignment(CHAPTER.folder)
+    if not done["success"]:
+        raise RuntimeError(done["log"])
     return folder
 
 
