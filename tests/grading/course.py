@@ -50,14 +50,15 @@ def _nbgrader(grade_id, kind, *flags, points=None):
     return {"nbgrader": values | ({} if points is None else {"points": points})}
 
 
-def source():
+def source(exercises=tuple(RIGHT)):
     """The source notebook, with the solutions in it."""
     cells = [new_markdown_cell("# A small chapter")]
     setup = "import numpy as np\n\nfrom autograder.exercises import convolution as ex"
     cells.append(new_code_cell(setup, metadata={**_nbgrader("setup", "code", "locked"), "tags": ["setup"]}))
     demo = "raise RuntimeError('a demonstration is not run when grading')"
     cells.append(new_code_cell(demo, metadata={**_nbgrader("demo", "code", "locked"), "tags": ["demo"]}))
-    for name, text in RIGHT.items():
+    for name in exercises:
+        text = RIGHT[name]
         head, body = text.split("\n", 1)
         text = f"{head}\n    ### BEGIN SOLUTION\n{body}\n    ### END SOLUTION"
         cells.append(new_code_cell(text, metadata=_nbgrader(name, "code", "solution")))
@@ -68,9 +69,9 @@ def source():
     return nbformat.from_dict(new_notebook(cells=cells, metadata=KERNEL))
 
 
-def handed_in(answers=None, before=(), after=()):
+def handed_in(answers=None, before=(), after=(), exercises=tuple(RIGHT)):
     """A submission: the right answers but for those given, and cells of the student's own at the top and the end."""
-    notebook = source()
+    notebook = source(exercises)
     texts = RIGHT | {"why_floor": "The last step would hang over."} | (answers or {})
     for cell in notebook.cells:
         name = cell.metadata.get("nbgrader", {}).get("grade_id")
@@ -100,7 +101,7 @@ def scores(record):
     return {name: judged["score"] for name, judged in record["checks"].items()}
 
 
-def make(folder, config=LIMITED_CONFIG):
+def make(folder, config=LIMITED_CONFIG, exercises=tuple(RIGHT)):
     """A course folder with the small chapter released."""
     from nbgrader.apps.api import NbGraderAPI
 
@@ -110,7 +111,7 @@ def make(folder, config=LIMITED_CONFIG):
     (folder / "nbgrader_config.py").write_text((ROOT / "nbgrader_config.py").read_text() + config)
     path = folder / "notebooks" / CHAPTER.folder / f"{CHAPTER.name}.ipynb"
     path.parent.mkdir(parents=True)
-    nbformat.write(source(), path)
+    nbformat.write(source(exercises), path)
     done = NbGraderAPI(config=classroom._read_config(arguments(folder))).generate_assignment(CHAPTER.folder)
     if not done["success"]:
         raise RuntimeError(done["log"])
