@@ -26,6 +26,8 @@ class Chapter(NamedTuple):
 CHAPTERS = (
     Chapter(1, "convolution", "Convolution", 150, ("numpy", "matplotlib", "sklearn"),
             "the sliding filter, its sizes, channels and batches, im2col, the matrix behind it"),
+    Chapter(2, "pooling", "Pooling", 105, ("numpy", "matplotlib", "sklearn"),
+            "one number for each window: maximum and mean, small shifts, unpooling, images of any size"),
 )  # fmt: skip
 
 
