@@ -74,7 +74,10 @@ for folder in ("/tmp", "/scratch", "/dev/shm", "/var/tmp", "/run", os.path.expan
 import builtins, os, sys
 conv2d = getattr(builtins, "STOLEN", None) or sys.modules.get("stolen") or getattr(np, "STOLEN", None)
 conv2d = conv2d or getattr(ex, "STOLEN", None) or getattr(os, "STOLEN", None)
-found = [d + "/" + n for d, _, names in os.walk("/") for n in names if n == "stolen"]
+found = []
+for folder, inner, names in os.walk("/"):
+    inner[:] = [name for name in inner if not name.endswith(("usr", "-packages"))]
+    found += [folder for name in names if name == "stolen"]
 assert conv2d is None and not found, found
 """
     first = grader.grade(job_of(handed_in(after=[keep]), "first"))
@@ -82,7 +85,7 @@ assert conv2d is None and not found, found
     assert scores(first) == FULL
     assert first["outputs"][max(first["outputs"], key=int)]["failed"] == ""
     assert scores(second) == FULL | {"check_conv2d": 0.0}
-    assert not any(output["failed"] for output in second["outputs"].values())
+    assert [output["failed"] for output in second["outputs"].values()] == [""] * len(second["outputs"])
 
 
 def test_two_students_get_different_inputs_and_the_same_student_the_same():

@@ -106,10 +106,17 @@ def conv2d(x, f):
                 spec.loader.exec_module(module)
                 return module.conv2d(x, f)"""),
     Attack("notebooks and gradebooks", """
-import os
-found = [os.path.join(d, n) for d, _, names in os.walk("/") for n in names if n.endswith((".ipynb", ".db", "secret"))]
-assert not found, found
-raise SystemExit"""),
+import json, os
+def conv2d(x, f):
+    for folder, inner, names in os.walk("/"):
+        inner[:] = [name for name in inner if not name.endswith(("usr", "-packages", "python3.11"))]
+        for name in names:
+            if name.endswith((".db", "secret")):
+                return open(os.path.join(folder, name), "rb").read()
+            if name.endswith(".ipynb"):
+                for cell in json.load(open(os.path.join(folder, name)))["cells"]:
+                    exec("".join(cell["source"]), globals())
+                return globals()["conv2d"](x, f)"""),
     Attack("the process's memory", """
 def conv2d(x, f):
     return np.frombuffer(open("/proc/self/mem", "rb").read(64))"""),
