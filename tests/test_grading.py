@@ -89,7 +89,7 @@ def test_the_gradebook_is_the_one_that_nbgrader_writes(graded, course, tmp_path,
     for student, notebook in CLASS.items():
         hand_in(other, student, notebook)
     assert demo.nbgrader(other, "autograde", CHAPTER.folder) == 0, (other / "nbgrader.log").read_text()
-    assert classroom.dump(other, CHAPTER) == classroom.dump(graded, CHAPTER) != []
+    assert small.dump(other, CHAPTER) == small.dump(graded, CHAPTER) != []
     for student in CLASS:
         assert autograded(other, student) == autograded(graded, student), student
 
@@ -97,31 +97,31 @@ def test_the_gradebook_is_the_one_that_nbgrader_writes(graded, course, tmp_path,
 def test_the_formgraders_button_grades_as_our_command_does(graded):
     from nbgrader.apps.api import NbGraderAPI
 
-    before = classroom.dump(graded, CHAPTER)
+    before = small.dump(graded, CHAPTER)
     hand_in(graded, "late_comer", handed_in({"conv2d": FLIPPED}))
     api = NbGraderAPI(config=classroom._read_config(arguments(graded)))
     assert api.autograde(CHAPTER.folder, "late_comer")["success"]
-    after = classroom.dump(graded, CHAPTER)
+    after = small.dump(graded, CHAPTER)
     assert set(before) < set(after)
     assert demo.scores(graded, CHAPTER)["late_comer"]["check_pad2d"] == FULL["check_pad2d"]
 
 
 def test_grading_again_runs_and_writes_nothing(graded, monkeypatch):
-    before, stamp = classroom.dump(graded, CHAPTER), os.stat(graded / "gradebook.db").st_mtime_ns
+    before, stamp = small.dump(graded, CHAPTER), os.stat(graded / "gradebook.db").st_mtime_ns
     monkeypatch.setattr(classroom.Classroom, "write", lambda *_: pytest.fail("a submission was written again"))
     assert small.grade(graded) == 0
-    assert classroom.dump(graded, CHAPTER) == before
+    assert small.dump(graded, CHAPTER) == before
     assert os.stat(graded / "gradebook.db").st_mtime_ns == stamp
 
 
 def test_writing_again_from_the_records_gives_the_same_gradebook_without_running_anything(
     graded, released, monkeypatch
 ):
-    before = classroom.dump(graded, CHAPTER)
+    before = small.dump(graded, CHAPTER)
     shutil.copy(released / "gradebook.db", graded)
     monkeypatch.setattr(grader, "zygote_of", lambda job: pytest.fail("a submission was run again"))
     assert small.grade(graded) == 0
-    assert classroom.dump(graded, CHAPTER) == before
+    assert small.dump(graded, CHAPTER) == before
 
 
 def test_a_grade_changed_in_the_gradebook_is_put_right_and_a_manual_one_is_kept(graded):

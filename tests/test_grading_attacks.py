@@ -8,8 +8,9 @@ import psutil
 import pytest
 
 from autograder.grading import grader
+from autograder.grading.sandbox import Zygote
 from tests.grading.attacks import ATTACKS
-from tests.grading.course import FULL, handed_in, job_of, scores
+from tests.grading.course import CHAPTER, FULL, handed_in, job_of, scores
 
 HONEST = handed_in()
 
@@ -132,3 +133,34 @@ def test_what_a_reply_may_not_be_is_refused_without_an_exception_of_ours():
         judged = grader.judge(exercise, cases, [outcome] * len(cases))
         assert judged.score == 0
         assert "\x1b" not in grader.page(judged).text
+
+
+@pytest.mark.parametrize(
+    ("packages", "text"),
+    [
+        (
+            ("numpy", "torch"),
+            "import torch\ny = torch.nn.Conv2d(1, 2, 3)(torch.ones(1, 1, 5, 5))\nprint(torch.rand(3))",
+        ),
+        (
+            ("numpy", "tensorflow", "keras"),
+            "import keras\ny = keras.layers.Conv2D(2, 3)(np.ones((1, 5, 5, 1)))\nprint(keras.random.uniform((3,)))",
+        ),
+    ],
+    ids=["torch", "keras"],
+)
+def test_a_framework_loaded_before_the_fork_works_in_every_runner_with_random_numbers_of_its_own(packages, text):
+    chapter = CHAPTER._replace(packages=packages)
+    zygote = Zygote(chapter, packages[1:])
+    try:
+        zygote.wait()
+        printed = []
+        for _ in range(2):
+            with grader.Session(zygote, zygote.limits) as session:
+                session.run("import numpy as np")
+                shown, failed = session.run(text)
+                assert failed == ""
+                printed.append(shown)
+        assert printed[0] != printed[1]
+    finally:
+        zygote.close()

@@ -7,7 +7,6 @@ the verdict in the record and only writes. What is finished is noted last, so th
 """
 
 import contextlib
-import json
 import logging
 import os
 import sys
@@ -176,6 +175,9 @@ class Classroom:
 
     def prepare(self, stack):
         """Import nbgrader and read what all submissions share."""
+        # jsonschema builds forty grammars for addresses, which no notebook has, wherever it finds this package: half
+        # of the time that importing nbgrader takes. Without it, it leaves that format unchecked.
+        sys.modules.setdefault("rfc3987_syntax", None)
         from nbgrader.converters import Autograde
         from nbgrader.coursedir import CourseDirectory
 
@@ -283,19 +285,3 @@ def _one_gradebook(db_url):
             module.Gradebook = original
         kept.db.remove()
         kept.engine.dispose()
-
-
-def dump(course, chapter):
-    """What the gradebook says about a chapter, without the random ids of its rows: to compare two gradebooks."""
-    from nbgrader.api import Gradebook
-
-    rows = []
-    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
-        for submission in gradebook.assignment_submissions(chapter.folder):
-            for notebook in submission.notebooks:
-                rows += [[submission.student.id, str(submission.timestamp), notebook.late_submission_penalty]]
-                for grade in notebook.grades:
-                    values = [grade.auto_score, grade.manual_score, grade.extra_credit, grade.needs_manual_grade]
-                    rows.append([submission.student.id, grade.name, *values])
-                rows += [[submission.student.id, c.name, c.auto_comment, c.manual_comment] for c in notebook.comments]
-    return sorted(map(json.dumps, rows))

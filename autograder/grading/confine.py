@@ -2,7 +2,8 @@
 
 The sandbox (see ``sandbox``) has no network, its own process tree, and a read-only file system in which little can
 be seen. Each runner goes further: user, mount, process, IPC and network namespaces of its own, a private scratch
-directory of limited size, no ``/proc``, no capability, no new process, and limits on memory, CPU, files and threads.
+directory of limited size, an empty ``/proc``, no capability, no new process, and limits on memory, CPU, files and
+threads.
 A process that cannot make another leaves none behind, and its memory limit is the limit of the whole submission.
 """
 
@@ -11,10 +12,12 @@ import os
 import platform
 import resource
 import struct
+import sys
 
 SCRATCH = "/scratch"
 _CLONE_NEW = {"user": 0x10000000, "mount": 0x00020000, "pid": 0x20000000, "ipc": 0x08000000, "net": 0x40000000}
-_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT = 1, 2, 4, 8, 0x20
+_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 4, 24, 38, 22
 
 # System calls that a runner does without, by number on (x86_64, aarch64); None: does not exist there.
@@ -76,9 +79,9 @@ def confine(limits):
     _call("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
     options = f"size={limits['scratch']},nr_inodes=10000,mode=700".encode()
     _call("mount", b"scratch", SCRATCH.encode(), b"tmpfs", flags | _MS_NOEXEC, options)
-    _call("mount", SCRATCH.encode(), b"/tmp", None, 0x1000, None)  # MS_BIND: the same directory under both names
+    _call("mount", SCRATCH.encode(), b"/tmp", None, _MS_BIND, None)  # the same directory
     memory = limits["memory"] + _address_space()
-    _call("mount", b"none", b"/proc", b"tmpfs", flags | _MS_NOEXEC, b"size=4k,mode=555")
+    _replace_proc(flags | _MS_NOEXEC)
     os.chdir(SCRATCH)
     set_limits({**limits, "memory": memory})
     _restrict_writing()
@@ -88,6 +91,24 @@ def confine(limits):
     header, data = struct.pack("II", 0x20080522, 0), bytes(24)
     _call("capset", header, data)
     _deny_system_calls()
+
+
+def _replace_proc(flags):
+    """Put a ``/proc`` in the place of the real one that tells of the machine, not of processes.
+
+    TensorFlow aborts where it cannot learn its executable and its command line.
+    """
+    told = {}
+    for name in ("cpuinfo", "meminfo", "stat"):
+        with open(f"/proc/{name}", "rb") as file:
+            told[name] = file.read()
+    _call("mount", b"none", b"/proc", b"tmpfs", flags, b"size=1m,mode=755")
+    os.mkdir("/proc/self")
+    for name, text in {**told, "self/cmdline": b"python\0"}.items():
+        with open(f"/proc/{name}", "wb") as file:
+            file.write(text)
+    os.symlink(os.path.realpath(sys.executable), "/proc/self/exe")
+    _call("mount", b"none", b"/proc", None, flags | _MS_REMOUNT | _MS_RDONLY, b"size=1m,mode=755")
 
 
 def set_limits(limits):

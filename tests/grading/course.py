@@ -1,5 +1,6 @@
 """A small course folder: four exercises of chapter 01 in a notebook of a dozen cells."""
 
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -146,3 +147,19 @@ def grade(course, **options):
 def copy(course, folder):
     shutil.copytree(course, folder)
     return folder
+
+
+def dump(course, chapter):
+    """What the gradebook says about a chapter, without the random ids of its rows: to compare two gradebooks."""
+    from nbgrader.api import Gradebook
+
+    rows = []
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        for submission in gradebook.assignment_submissions(chapter.folder):
+            for notebook in submission.notebooks:
+                rows += [[submission.student.id, str(submission.timestamp), notebook.late_submission_penalty]]
+                for grade in notebook.grades:
+                    values = [grade.auto_score, grade.manual_score, grade.extra_credit, grade.needs_manual_grade]
+                    rows.append([submission.student.id, grade.name, *values])
+                rows += [[submission.student.id, c.name, c.auto_comment, c.manual_comment] for c in notebook.comments]
+    return sorted(map(json.dumps, rows))
