@@ -51,6 +51,7 @@ demo: $(READY) ## grade a class of made-up students, end to end
 
 bench: $(READY) ## timings, as ratios within one run
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.convolution
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.conv_layer
 
 clean: ## remove what can be made again (never workspace/, submitted/ or the gradebook)
 	rm -rf $(VENV) release demo .pytest_cache .ruff_cache

@@ -102,7 +102,7 @@ def _array_difference(yours, expected, tolerance, where):
     if not isinstance(yours, np.ndarray):
         what = "a number" if expected.ndim == 0 else f"a NumPy array of shape {expected.shape}"
         return _wrong_type(yours, what, where)
-    subject = f"{where}: your result" if where else "your result"
+    subject = f"the part {where} of your result" if where else "your result"
     if yours.shape != expected.shape:
         message = f"{subject} {_shape(yours)}, expected {_shape(expected).removeprefix('has ').removeprefix('is ')}"
         return Difference("shape", message, yours, expected, where=where)
@@ -134,7 +134,7 @@ def _family(array):
 
 
 def _wrong_type(yours, expected, where):
-    subject = f"{where}: your result" if where else "your result"
+    subject = f"the part {where} of your result" if where else "your result"
     if yours is None:
         return Difference("type", f"{subject} is None, expected {expected}; is a `return` missing?", where=where)
     if isinstance(yours, Alien):

@@ -97,7 +97,7 @@ def bars(values, xlabel, title="", mark=None, log=False):
     return figure
 
 
-def lines(series, xlabel, ylabel, title="", x=None, size=(7, 3.2)):
+def lines(series, xlabel, ylabel, title="", x=None, size=(7, 3.2), log=""):
     """Curves over a common axis, each with its name, colour and line style.
 
     Parameters
@@ -105,6 +105,8 @@ def lines(series, xlabel, ylabel, title="", x=None, size=(7, 3.2)):
     series : dict of str to sequence of float
     x : sequence of float, optional
         Default: 0, 1, 2, ... A shorter series ends earlier.
+    log : str
+        The logarithmic axes: ``"x"``, ``"y"`` or ``"xy"``.
     """
     figure, ax = plt.subplots(figsize=size, layout="constrained")
     for (name, values), colour, style in zip(
@@ -113,6 +115,8 @@ def lines(series, xlabel, ylabel, title="", x=None, size=(7, 3.2)):
         along = range(len(values)) if x is None else x[: len(values)]
         marker = "." if len(values) <= 40 else None
         ax.plot(along, values, color=colour, linestyle=style, marker=marker, label=name)
+    for axis in log:
+        getattr(ax, f"set_{axis}scale")("log")
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     ax.spines[["top", "right"]].set_visible(False)
     if len(series) > 1:

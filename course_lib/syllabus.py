@@ -28,6 +28,8 @@ CHAPTERS = (
             "the sliding filter, its sizes, channels and batches, im2col, the matrix behind it"),
     Chapter(2, "pooling", "Pooling", 105, ("numpy", "matplotlib", "sklearn"),
             "one number for each window: maximum and mean, small shifts, unpooling, images of any size"),
+    Chapter(3, "conv_layer", "Convolutional layers", 180, ("numpy", "matplotlib", "sklearn"),
+            "backpropagation through convolution, ReLU and pooling, checked against numerical gradients"),
 )  # fmt: skip
 
 

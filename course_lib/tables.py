@@ -23,7 +23,7 @@ def number(value):
     if np.iscomplexobj(value):
         return f"{value:.3g}"
     if not np.isfinite(value):
-        return str(value)
+        return "NaN" if np.isnan(value) else "∞" if value > 0 else "−∞"
     if value == round(value) and abs(value) < 1e5:
         return str(int(value))
     return f"{value:.3g}"
