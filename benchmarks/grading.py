@@ -8,6 +8,7 @@ that nbgrader's own way has; on secret cases a mistaken answer may pass another 
 import argparse
 import contextlib
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -28,11 +29,20 @@ def seconds(function, *arguments):
 
 
 def command(course, *words):
-    """Run a command in a course folder, as an instructor does; its output is shown only if it fails."""
+    """Run a command in a course folder, as an instructor does; its output is shown only if it fails.
+
+    Returns
+    -------
+    float
+        The CPU time it and its descendants used: what the clock would show on one CPU with nothing else to do.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = os.environ | {"PYTHONPATH": str(demo.ROOT), "OMP_NUM_THREADS": "1"}
     run = subprocess.run([sys.executable, "-m", *words], cwd=course, env=environment, capture_output=True, text=True)
     if run.returncode:
         raise RuntimeError(f"{' '.join(words)}\n{run.stdout[-2000:]}\n{run.stderr[-4000:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def make_class(folder, chapter, count):
@@ -113,16 +123,24 @@ def main():
         ours, stock, count = make_class(Path(folder), chapter, arguments.students)
         print(f"{chapter.folder}, {count} submissions, load average {os.getloadavg()[0]:.1f}", flush=True)
         grade = ("autograder", "grade", chapter.name, "--public-cases", "--workers", str(arguments.workers))
-        first, _ = seconds(command, ours, *grade)
-        print(f"this engine, {arguments.workers} workers:   {first:7.2f} s, {first / count:.3f} s each", flush=True)
-        unchanged, _ = seconds(command, ours, *grade)
-        print(f"  again, nothing changed:  {unchanged:7.2f} s", flush=True)
-        forced, _ = seconds(command, ours, *grade, "--force")
-        print(f"  again, all rewritten:    {forced:7.2f} s", flush=True)
-        theirs, _ = seconds(command, stock, "nbgrader", "autograde", chapter.folder)
-        print(f"nbgrader as it is shipped: {theirs:7.2f} s, {theirs / count:.3f} s each", flush=True)
+        first, first_cpu = seconds(command, ours, *grade)
+        print(
+            f"this engine, {arguments.workers} workers:   {first:7.2f} s, {first / count:.3f} s each, "
+            f"CPU {first_cpu:.1f} s",
+            flush=True,
+        )
+        unchanged, unchanged_cpu = seconds(command, ours, *grade)
+        print(f"  again, nothing changed:  {unchanged:7.2f} s, CPU {unchanged_cpu:.1f} s", flush=True)
+        forced, forced_cpu = seconds(command, ours, *grade, "--force")
+        print(f"  again, all rewritten:    {forced:7.2f} s, CPU {forced_cpu:.1f} s", flush=True)
+        theirs, theirs_cpu = seconds(command, stock, "nbgrader", "autograde", chapter.folder)
+        print(
+            f"nbgrader as it is shipped: {theirs:7.2f} s, {theirs / count:.3f} s each, CPU {theirs_cpu:.1f} s",
+            flush=True,
+        )
         unlike = difference(ours, stock, chapter)
         print(f"scores: {'identical' if not unlike else f'NOT identical for {unlike}'}")
+        print(f"CPU time: {theirs_cpu / first_cpu:.1f} ×; unchanged: {theirs_cpu / unchanged_cpu:.0f} ×")
         print(f"ratio: {theirs / first:.1f} × (the bar is 12); unchanged: {theirs / unchanged:.0f} × (the bar is 50)")
         found = inside(ours, chapter)
         for name, value in found.items():

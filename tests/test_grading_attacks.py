@@ -9,6 +9,7 @@ import pytest
 
 from autograder.grading import grader
 from autograder.grading.sandbox import Zygote
+from autograder.grading.session import outcome as outcome_of
 from tests.grading.attacks import ATTACKS
 from tests.grading.course import CHAPTER, FULL, handed_in, job_of, scores
 
@@ -127,7 +128,7 @@ def test_what_a_reply_may_not_be_is_refused_without_an_exception_of_ours():
         {"raised": {"kind": 3, "number": "x", "message": "\x1b[31m" + "x" * 10_000}},
         {"overwritten": [True, -1, 99, "x"], "printed": ["x"]},
     ):
-        outcome = grader._outcome(reply, (1, 2))
+        outcome = outcome_of(reply, (1, 2))
         exercise = grader._exercises(job_of(HONEST))["conv2d"]
         cases = exercise.draw()
         judged = grader.judge(exercise, cases, [outcome] * len(cases))

@@ -9,8 +9,8 @@ import nbgrader
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 
-from autograder.grading import grader, submission
-from autograder.grading.submission import Unreadable
+from autograder.grading import grader, reading, submission
+from autograder.grading.reading import Unreadable
 from tests.grading.course import FULL, RIGHT, handed_in, job_of, scores, source, text_of
 
 
@@ -146,13 +146,13 @@ def test_an_empty_copy_below_the_answer_is_left_out():
     copy = nbformat.from_dict(notebook.cells[k])
     copy.source = stub = "def conv2d(x, f):\n    raise NotImplementedError"
     notebook.cells.insert(k + 1, copy)
-    repaired = submission.rebuild(submission.parse(text_of(notebook).encode()), source(), {"conv2d": stub})
+    repaired = submission.rebuild(reading.parse(text_of(notebook).encode()), source(), {"conv2d": stub})
     assert sum("def conv2d" in cell.source for cell in repaired.notebook.cells) == 1
     assert any("empty copy" in note for note in repaired.notes)
 
 
 def test_an_untouched_notebook_is_not_repaired():
-    repaired = submission.rebuild(submission.parse(text_of(handed_in()).encode()), source(), {})
+    repaired = submission.rebuild(reading.parse(text_of(handed_in()).encode()), source(), {})
     assert repaired.notes == []
     texts = [cell.source for cell in repaired.notebook.cells]
     assert [cell.source for cell in handed_in().cells if "nbgrader" not in cell.metadata][0] in texts
@@ -168,7 +168,7 @@ def test_the_students_own_cells_run_where_they_stand():
 def test_a_written_answer_without_metadata_is_found():
     notebook = handed_in()
     notebook.cells[-1]["metadata"] = {}
-    repaired = submission.rebuild(submission.parse(text_of(notebook).encode()), source(), {}).notebook
+    repaired = submission.rebuild(reading.parse(text_of(notebook).encode()), source(), {}).notebook
     [answer] = [c for c in repaired.cells if c.metadata.get("nbgrader", {}).get("grade_id") == "why_floor"]
     assert answer.source == "The last step would hang over."
 
@@ -205,7 +205,7 @@ def test_a_notebook_of_a_format_to_come_is_read():
 )  # fmt: skip
 def test_what_is_no_notebook_is_refused_with_a_reason(data):
     with pytest.raises(Unreadable, match=r"\w+ \w+"):
-        submission.parse(data)
+        reading.parse(data)
 
 
 def test_cells_of_any_shape_are_read():
@@ -215,7 +215,7 @@ def test_cells_of_any_shape_are_read():
         {"cell_type": "markdown", "attachments": {"x.png": {'image/png" onerror="x': "AAAA", "image/png": "AA=="}}}
     ]
     data = json.dumps({"cells": cells}).encode()
-    repaired = submission.rebuild(submission.parse(data), source(), {}).notebook
+    repaired = submission.rebuild(reading.parse(data), source(), {}).notebook
     nbformat.validate(repaired)
     text = nbformat.writes(repaired)
     text.encode("utf-8")
@@ -225,11 +225,11 @@ def test_cells_of_any_shape_are_read():
 
 def test_html_in_markdown_is_inert_and_formulas_are_not_touched():
     text = "<script>alert(1)</script> $a < b$ <img src=x onerror=alert(1)> a<b <!-- x --> 1 <2"
-    shown = submission.inert(text)
+    shown = reading.inert(text)
     assert "<script" not in shown and "<img" not in shown and "<!--" not in shown
     assert "$a < b$" in shown and "1 <2" in shown
     for link in ("[x](javascript:a)", "[x]( javascript:a)", "[x](&#106;avascript:a)", "[x]: javascript:a"):
-        assert link not in submission.inert(link) and "\N{ZERO WIDTH SPACE}" in submission.inert(link)
+        assert link not in reading.inert(link) and "\N{ZERO WIDTH SPACE}" in reading.inert(link)
     for kept in (
         "[x](https://x.org/a)",
         "![x](attachment:a.png)",
@@ -237,8 +237,8 @@ def test_html_in_markdown_is_inert_and_formulas_are_not_touched():
         "a list: [1, 2]",
         "[x]: http://x.org",
     ):
-        assert submission.inert(kept) == kept
-    assert "\\href" not in submission.inert(r"$\href{javascript:a}{x}$")
+        assert reading.inert(kept) == kept
+    assert "\\href" not in reading.inert(r"$\href{javascript:a}{x}$")
 
 
 def test_a_link_and_a_special_file_are_not_read(tmp_path):
@@ -248,8 +248,8 @@ def test_a_link_and_a_special_file_are_not_read(tmp_path):
     os.mkfifo(tmp_path / "pipe.ipynb")
     for name in ("link.ipynb", "pipe.ipynb", "missing.ipynb"):
         with pytest.raises(Unreadable):
-            submission.read(tmp_path / name)
-    assert len(submission.read(real)) == len(handed_in().cells)
+            reading.read(tmp_path / name)
+    assert len(reading.read(real)) == len(handed_in().cells)
 
 
 FIXTURES = sorted(glob.glob(os.path.join(os.path.dirname(nbgrader.__file__), "tests", "**", "*.ipynb"), recursive=True))

@@ -7,11 +7,14 @@ Read in this order:
 ``runner``         inside: executes a submission's cells, applies the student's object to inputs it is sent
 ``zygote``         inside: a process with the chapter's packages loaded, forked for each submission
 ``sandbox``        outside: what can be read inside, and starting and ending runners
-``grader``         outside: draws inputs, asks, compares, and carries on when a runner dies
-``submission``     outside: any file a student may hand in becomes a well-formed notebook and a list of steps
+``session``        outside: what a runner is asked, and the next runner when one has died
+``grader``         outside: draws the inputs, compares, gives the points
+``reading``        outside: any file a student may hand in, and the text of its cells
+``submission``     outside: that text in the source notebook's frame, and the steps to grade it by
 ``records``        outside: what a verdict depends on, and verdicts kept
 ``nbgrader_step``  nbgrader's preprocessors that use all this in place of its own ``Execute``
-``classroom``      ``python -m autograder grade``: a whole class over Dask, one writer to the gradebook
+``cluster``        where verdicts are made: here, on Dask workers of this machine, or of others
+``classroom``      ``python -m autograder grade``: a whole class, one writer to the gradebook
 ``doctor``, ``replay``  the two other commands
 
 ``protocol``, ``confine``, ``runner`` and ``zygote`` are all that a submission shares a process with: they hold no

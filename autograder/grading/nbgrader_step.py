@@ -17,9 +17,9 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.preprocessors import SaveAutoGrades as OneCommitPerCell
 from traitlets import Bool, Float, Int, Unicode
 
-from autograder.grading import grader, records, submission
+from autograder.grading import grader, reading, records, submission
+from autograder.grading.reading import Unreadable
 from autograder.grading.sandbox import Limits
-from autograder.grading.submission import Unreadable
 from course_lib import syllabus
 
 
@@ -52,7 +52,7 @@ def locate(path):
     readable = []
     for file in found:
         try:
-            submission.read(file)
+            reading.read(file)
         except Unreadable:
             continue
         readable.append(file)
@@ -106,7 +106,7 @@ def repaired(path, source, released, log):
     stubs = {name: cell.text for name, cell in released.items()}
     try:
         located = locate(path)
-        result = submission.rebuild(submission.read(located), source, stubs)
+        result = submission.rebuild(reading.read(located), source, stubs)
         if Path(located).name != Path(path).name:
             result.notes.insert(0, f"The file was called {Path(located).name}; it is graded as {Path(path).name}.")
     except Unreadable as error:
@@ -125,7 +125,7 @@ def repaired(path, source, released, log):
             log.error("the cell %s is not in the gradebook: release the chapter again", name)
             del cell.metadata["nbgrader"]
     if result.notes:
-        text = "**From the grader**\n\n" + "\n".join(f"- {submission.inert(note)}" for note in result.notes)
+        text = "**From the grader**\n\n" + "\n".join(f"- {reading.inert(note)}" for note in result.notes)
         note = {"cell_type": "markdown", "id": "from-the-grader", "metadata": {}, "source": text}
         result.notebook.cells.insert(0, nbformat.from_dict(note))
     result.notebook.metadata["unreadable"] = problem

@@ -39,7 +39,7 @@ def environment(chapter):
     versions = {name: d.version for name, d in sandbox.needed((*sandbox.BASE, *chapter.packages)).items()}
     # The exercises have keys of their own, and the library's later modules are seen by the references only.
     ours = [path for path in sandbox.own_modules(chapter) if path.parent.name != "exercises"]
-    judging = [ROOT / "autograder" / "grading" / f"{name}.py" for name in ("grader", "records")]
+    judging = [ROOT / "autograder" / "grading" / f"{name}.py" for name in ("grader", "session", "records")]
     return digest(sys.version, sorted(versions.items()), *(p.read_bytes() for p in sorted({*ours, *judging})))
 
 

@@ -8,7 +8,7 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from autograder.exercises import convolution
-from autograder.grading import grader, submission
+from autograder.grading import grader, reading, submission
 from autograder.grading.sandbox import Limits
 from autograder.notebooks import KERNEL, ROOT
 from course_lib.syllabus import chapter
@@ -92,7 +92,7 @@ def job_of(notebook, student="student", limits=QUICK, secret=b"0" * 32):
     """What the grader is asked about a submission."""
     frame = source()
     data = notebook if isinstance(notebook, bytes) else text_of(notebook).encode()
-    rebuilt = submission.rebuild(submission.parse(data), frame, {}).notebook
+    rebuilt = submission.rebuild(reading.parse(data), frame, {}).notebook
     preload = tuple(submission.preloads(frame))
     steps = tuple(submission.steps(rebuilt, frame))
     return grader.Job(CHAPTER.name, student, steps, preload, grader.student_secret(secret, student), limits)
