@@ -7,7 +7,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help lab teach workspace test lint mutants notebooks demo bench clean
+.PHONY: help lab teach workspace test lint mutants notebooks demo bench metrics clean
 
 help:
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ demo: $(READY) ## grade a class of made-up students, end to end
 bench: $(READY) ## timings, as ratios within one run
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.convolution
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.conv_layer
+
+metrics: $(READY) ## train every chapter's networks on several seeds and record what they reach
+	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.metrics
 
 clean: ## remove what can be made again (never workspace/, submitted/ or the gradebook)
 	rm -rf $(VENV) release demo .pytest_cache .ruff_cache

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+import course_lib
+
 LARGEST = 256 * 2**20  # bytes of one array that are still looked at
 DEEPEST, LONGEST = 4, 10_000  # nesting and length of lists, tuples and dictionaries
 PRINTED = 4_000  # characters kept of what an answer prints
@@ -170,7 +172,8 @@ def _describe(error):
 
 
 def _is_library(frame):
-    return frame.f_code.co_filename.startswith((os.path.dirname(os.__file__), "<frozen", "<__array_function__"))
+    libraries = (os.path.dirname(os.__file__), os.path.dirname(course_lib.__file__))
+    return frame.f_code.co_filename.startswith((*libraries, "<frozen", "<__array_function__"))
 
 
 class _Bounded(io.StringIO):

@@ -1,6 +1,6 @@
 """Judge what an answer did on every case: passed, failed, raised or not attempted, and which mistake it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,11 +10,20 @@ from autograder.compare import Difference, agree, difference
 
 @dataclass(frozen=True)
 class Case:
-    """A named input. ``args`` and ``kwargs`` are what the answer is called with."""
+    """A named input. ``args`` and ``kwargs`` are what the answer is called with.
+
+    ``truth`` is the right result where it is known without the reference, such as the labels of hidden images. It stays
+    with the grader: only ``args`` and ``kwargs`` are given to the answer.
+    """
 
     name: str
     args: tuple
     kwargs: dict
+    truth: object = None
+
+    def expecting(self, truth):
+        """The same case with its right result known."""
+        return replace(self, truth=truth)
 
 
 @dataclass(frozen=True)

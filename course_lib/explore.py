@@ -166,6 +166,49 @@ def pool(function, x, operation="max", knobs=True):
     controls = {"position": step, "size": size}
     if knobs:
         controls |= {"stride": stride, "padding": padding}
+
+
+def pipeline(schedule, batches=6):
+    """Batches on the bus and on the device: sliders for the two times and the number of buffers.
+
+    Parameters
+    ----------
+    schedule : callable
+        ``schedule(copy, compute, buffers)`` gives a row of four times for each batch, as ``gpu.schedule`` does.
+    batches : int
+    """
+    row, left, width = 34, 60, 640
+
+    def render(copy, compute, buffers):
+        times = np.asarray(schedule([float(copy)] * batches, [float(compute)] * batches, buffers))
+        scale = width / (batches * (copy + compute))
+        bars = []
+        for k, (start, arrived, begin, end) in enumerate(times):
+            for y, (a, b), colour in ((0, (start, arrived), "#0072B2"), (1, (begin, end), "#D55E00")):
+                x, w = left + a * scale, (b - a) * scale
+                bars.append(
+                    f'<rect x="{x:.1f}" y="{y * row + 4}" width="{w:.1f}" height="{row - 8}" fill="{colour}" '
+                    f'fill-opacity=".65" stroke="currentColor"/>'
+                    f'<text x="{x + w / 2:.1f}" y="{y * row + 22}" text-anchor="middle" fill="currentColor">{k}</text>'
+                )
+        names = "".join(
+            f'<text x="0" y="{y * row + 22}" fill="currentColor">{name}</text>'
+            for y, name in enumerate(("bus", "device"))
+        )
+        busy = batches * compute / times[-1, 3]
+        return (
+            f'<svg width="{left + width + 10}" height="{2 * row + 4}" role="img" '
+            f'aria-label="timeline of {batches} batches" style="max-width:100%">{names}{"".join(bars)}</svg>'
+            f"<p>All {batches} batches are done after <b>{times[-1, 3]:g}</b> ms "
+            f"({batches * (copy + compute):g} ms one after the other). "
+            f"The device computes {100 * busy:.0f} % of the time.</p>"
+        )
+
+    controls = {
+        "copy": slider("copy (ms)", 1, 9, 2),
+        "compute": slider("compute (ms)", 1, 9, 3),
+        "buffers": slider("buffers", 1, 4, 2),
+    }
     return Explorer(render, controls)
 
 
@@ -199,3 +242,75 @@ def gradient_errors(check, layers):
         "draw": slider("random numbers", 0, 9),
     }
     return Explorer(render, controls)
+
+
+def probabilities(softmax, names=("cat", "dog", "car", "house"), scores=(2, 1, 0, -1)):
+    """Scores on sliders, and the probabilities that the learner's own softmax makes of them.
+
+    Parameters
+    ----------
+    softmax : callable
+        From scores (1, K) to probabilities (1, K).
+    names : sequence of str
+        Of the K classes.
+    scores : sequence of int
+        Where the sliders stand at first.
+    """
+    controls = {name: slider(name, -10, 10, value) for name, value in zip(names, scores, strict=True)}
+    controls["added to all"] = slider("added to all", -1000, 1000, 0, step=100)
+
+    def render(**values):
+        added = values.pop("added to all")
+        with np.errstate(all="ignore"):
+            p = np.asarray(softmax(np.array([[value + added for value in values.values()]], dtype=float)))[0]
+        rows = ""
+        for name, value in zip(names, p, strict=True):
+            width = 0 if np.isnan(value) else 18 * value
+            bar = f"<div style='background:#0072B2;height:1.1em;width:{width:.2f}em;display:inline-block'></div>"
+            rows += f"<tr><td style='text-align:right'>{html.escape(name)}&nbsp;</td><td>{bar} {value:.4f}</td></tr>"
+        return f"<table>{rows}</table><div>sum: {p.sum():.4f}</div>"
+
+    return Explorer(render, controls)
+
+
+def descent(rules, steps=40):
+    """Follow an optimiser down a long narrow valley, f(a, b) = (a² + 25 b²) / 2, from (-9, 1.6).
+
+    Parameters
+    ----------
+    rules : dict of str to callable
+        ``rule(lr)`` gives an optimiser with ``step(params, grads)``.
+    steps : int
+    """
+    rule = ipywidgets.Dropdown(options=list(rules), description="rule", style={"description_width": "7em"})
+    lr = ipywidgets.SelectionSlider(
+        options=[(f"{value:g}", value) for value in (0.005, 0.01, 0.02, 0.04, 0.07, 0.085, 0.15, 0.3, 0.6, 1.0)],
+        value=0.04,
+        description="learning rate",
+        style={"description_width": "7em"},
+        layout={"width": "28em"},
+    )
+
+    def render(rule, lr):
+        p, optimizer = np.array([-9.0, 1.6]), rules[rule](lr)
+        path = [p.copy()]
+        for _ in range(steps):
+            optimizer.step({"p": p}, {"p": p * (1.0, 25.0)})
+            path.append(p.copy())
+        path = np.array(path)
+        first, last = (float((at**2 * (1, 25)).sum() / 2) for at in (path[0], path[-1]))
+        rings = "".join(
+            f"<ellipse rx='{36 * size:.0f}' ry='{36 * size / 5:.1f}' fill='none' stroke='currentColor' opacity='.35'/>"
+            for size in (1, 2, 4, 6, 8, 10)
+        )
+        shown = np.clip(path, (-11, -2.4), (11, 2.4)) * (36, 36)
+        points = " ".join(f"{a:.1f},{-b:.1f}" for a, b in shown)
+        dots = "".join(f"<circle cx='{a:.1f}' cy='{-b:.1f}' r='2.6' fill='#D55E00'/>" for a, b in shown)
+        return (
+            "<svg viewBox='-400 -90 800 180' width='640' height='144' role='img' aria-label='path of the optimiser'>"
+            f"{rings}<path d='M-6,0H6M0,-6V6' stroke='currentColor'/>"
+            f"<polyline points='{points}' fill='none' stroke='#D55E00' stroke-width='1.4'/>{dots}</svg>"
+            f"<div>f after {steps} steps: <b>{last:.3g}</b> (at the start {first:.3g}); + marks the minimum</div>"
+        )
+
+    return Explorer(render, {"rule": rule, "lr": lr})

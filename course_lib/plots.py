@@ -4,8 +4,11 @@ Maps are perceptually uniform and colour-blind-safe; numbers of both signs get a
 function returns the matplotlib figure; in a notebook, end the cell with a semicolon to show it once.
 """
 
+import time
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 SIGNED, UNSIGNED, GREY = "RdBu", "cividis", "gray"  # RdBu: blue is positive, as in course_lib.tables
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"  # Okabe and Ito
@@ -118,8 +121,111 @@ def lines(series, xlabel, ylabel, title="", x=None, size=(7, 3.2), log=""):
     for axis in log:
         getattr(ax, f"set_{axis}scale")("log")
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    if x is None or all(float(value).is_integer() for value in x):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no epoch 2.5
     ax.spines[["top", "right"]].set_visible(False)
     if len(series) > 1:
         ax.legend()
+    plt.close(figure)
+    return figure
+
+
+def counts(table, names, rows, columns, title=""):
+    """A square table of counts such as a confusion matrix: numbers in the cells, zeros left empty.
+
+    The diagonal is what is right and is framed; colours show only what is off it.
+
+    Parameters
+    ----------
+    table : ndarray of int, shape (K, K)
+    names : sequence of str
+        Of the K classes.
+    rows, columns : str
+        What the two axes are.
+    """
+    off = np.where(np.eye(len(table), dtype=bool), 0, table)
+    figure, ax = plt.subplots(figsize=(0.48 * len(table) + 1.2, 0.44 * len(table) + 1.2), layout="constrained")
+    ax.imshow(off, cmap="Oranges", vmin=0, vmax=max(3, 2 * off.max()))
+    for i, j in np.argwhere(table):
+        ax.text(j, i, table[i, j], ha="center", va="center", color="black")
+        if i == j:
+            ax.add_patch(plt.Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=BLUE))
+    ax.set_xticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), names)
+    ax.set(xlabel=columns, ylabel=rows, title=title)
+    plt.close(figure)
+    return figure
+
+
+class Live:
+    """Curves that are drawn again while they grow.
+
+    Parameters
+    ----------
+    panels : dict of str to sequence of str
+        For each panel its y-axis label and the names of the series in it.
+    xlabel : str
+    every : float
+        Seconds between two drawings, so that drawing does not slow down what is drawn.
+    """
+
+    def __init__(self, panels, xlabel, every=1.0):
+        self.panels, self.xlabel, self.every = panels, xlabel, every
+        self._handle, self._drawn = None, 0.0
+
+    def update(self, series):
+        """Draw ``series``, a dict of lists, unless the last drawing is too recent."""
+        if self._handle is None or time.monotonic() - self._drawn >= self.every:
+            self.finish(series)
+
+    def finish(self, series):
+        """Draw in any case; the last picture stays on the page."""
+        from IPython.display import display
+
+        figure = self.draw(series)
+        if self._handle is None:
+            self._handle = display(figure, display_id=True)
+        else:
+            self._handle.update(figure)
+        self._drawn = time.monotonic()
+
+    def draw(self, series):
+        """The figure: one panel beside the other over a common axis."""
+        figure, axes = plt.subplots(1, len(self.panels), figsize=(4.6 * len(self.panels), 2.8), layout="constrained")
+        for ax, (label, names) in zip(np.atleast_1d(axes), self.panels.items(), strict=True):
+            for name, colour, style in zip(names, (BLUE, ORANGE, GREEN, PURPLE), ("-", "--", "-.", ":"), strict=False):
+                values = series.get(name, ())
+                ax.plot(range(1, len(values) + 1), values, style, color=colour, label=name)
+            ax.set(xlabel=self.xlabel, ylabel=label)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.spines[["top", "right"]].set_visible(False)
+            if len(names) > 1:
+                ax.legend()
+        plt.close(figure)
+        return figure
+
+
+def roofline(peak, bandwidth, points, title="", size=(9, 4)):
+    """What a machine can attain against arithmetic intensity, and what programs reach.
+
+    Parameters
+    ----------
+    peak, bandwidth : float
+        FLOP/s and bytes/s.
+    points : dict of str to (float, float)
+        Intensity in FLOP a byte, and the FLOP/s reached.
+    """
+    ridge = peak / bandwidth
+    left = min([ridge / 8, *(x / 2 for x, _ in points.values())])
+    right = max([ridge * 8, *(2 * x for x, _ in points.values())])
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
+    ax.loglog([left, ridge, right], [left * bandwidth / 1e9, peak / 1e9, peak / 1e9], color=BLUE, linewidth=2)
+    ax.axvline(ridge, color="gray", linestyle=":", linewidth=1)
+    ax.annotate(f"ridge: {ridge:.3g}", (ridge, peak / 1e9), (4, 4), textcoords="offset points")
+    for (name, (x, y)), marker in zip(points.items(), "osD^vP*X", strict=False):
+        ax.plot(x, y / 1e9, marker, color=ORANGE, markersize=8, markeredgecolor="black", label=name)
+    ax.set(xlabel="arithmetic intensity (FLOP a byte)", ylabel="GFLOP/s", title=title)
+    ax.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right center")
     plt.close(figure)
     return figure

@@ -30,6 +30,10 @@ CHAPTERS = (
             "one number for each window: maximum and mean, small shifts, unpooling, images of any size"),
     Chapter(3, "conv_layer", "Convolutional layers", 180, ("numpy", "matplotlib", "sklearn"),
             "backpropagation through convolution, ReLU and pooling, checked against numerical gradients"),
+    Chapter(4, "cnn", "A network from the pieces", 240, ("numpy", "matplotlib", "tqdm"),
+            "softmax and cross-entropy, layers in a row, optimisers, the ledger, 98 of 100 digits read right"),
+    Chapter(5, "gpu", "The GPU", 150, ("numpy", "matplotlib", "sklearn", "cupy"),
+            "one program for CPU and GPU, hidden copies, honest timing, kernels, overlapping copies, the roofline"),
 )  # fmt: skip
 
 

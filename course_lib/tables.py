@@ -69,6 +69,37 @@ def row(figures):
     return f'<div style="display:flex;flex-wrap:wrap;align-items:flex-start">{"".join(figures)}</div>'
 
 
+def listing(header, lines, total=True):
+    """A table of text with a header; all columns but the first are aligned right.
+
+    Parameters
+    ----------
+    header : sequence of str
+    lines : sequence of sequence of str
+    total : bool
+        Whether the last line sums up the others and is set apart.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+
+    def line(cells, tag, style=""):
+        aligned = ("left", *["right"] * (len(cells) - 1))
+        return "<tr>" + "".join(
+            f'<{tag} style="text-align:{side};padding:1px 10px;{style}">{html.escape(text)}</{tag}>'
+            for text, side in zip(cells, aligned, strict=True)
+        ) + "</tr>"  # fmt: skip
+
+    body = "".join(line(cells, "td") for cells in (lines[:-1] if total else lines))
+    last = line(lines[-1], "td", "border-top:1px solid currentColor;font-weight:bold") if total else ""
+    return (
+        '<table style="border-collapse:collapse;margin:.2em 0;font-variant-numeric:tabular-nums">'
+        f"{line(header, 'th')}{body}{last}</table>"
+    )
+
+
 def _table(grid, mark, scale):
     rows = []
     for values, marks in zip(grid, mark, strict=True):

@@ -87,6 +87,14 @@ class Mutator(ast.NodeTransformer):
             return ast.copy_location(ast.Constant(not node.value), node)
         return node
 
+    def visit_Call(self, node):
+        """``reversed(x)`` becomes ``x``: from the front."""
+        self.generic_visit(node)
+        if ast.unparse(node.func) == "reversed" and self._here():
+            self.done = f"line {node.lineno}: {ast.unparse(node)}  ->  {ast.unparse(node.args[0])}"
+            return node.args[0]
+        return node
+
     def visit_Tuple(self, node):
         """Exchange the first two elements: rows for columns."""
         self.generic_visit(node)

@@ -308,5 +308,26 @@ def test_tolerances_are_those_stated():
     assert difference(one.astype(np.float32), one, Tolerance(exact_dtype=True)).kind == "dtype"
 
 
+@exercise(reference="numpy:sign", points=4, hints=("which sign?", "np.sign"), tolerance=Tolerance(share=0.75))
+def guessed_labels(rng):
+    """Guess most of the hidden labels."""
+    yield case("four labels", np.arange(4)).expecting(np.array([1, 0, 1, 0]))
+
+
+def test_a_case_may_know_its_right_result_and_keeps_it_from_the_answer():
+    (only,) = guessed_labels.draw()
+    assert only.truth.tolist() == [1, 0, 1, 0]
+    assert "truth" not in only.kwargs and len(only.args) == 1
+    assert guessed_labels.judge(lambda x: np.array([1, 0, 1, 0])).passed
+    assert not guessed_labels.judge(np.sign).passed  # the reference is not asked
+
+
+def test_where_a_share_is_enough_the_rest_may_be_wrong():
+    assert guessed_labels.judge(lambda x: np.array([1, 0, 1, 7])).passed
+    verdict = guessed_labels.judge(lambda x: np.array([1, 1, 1, 7]))
+    assert verdict.first_failure.difference.message == "your result is right for 2 of 4 entries; 3 are needed"
+    assert not guessed_labels.judge(lambda x: np.array([1, 0, 1])).passed
+
+
 def test_an_array_of_bytes_beyond_the_limit_is_described_without_being_copied():
     assert isinstance(plain(np.broadcast_to(np.float64(0), (10**12,))), Alien)
