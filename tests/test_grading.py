@@ -12,7 +12,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from autograder import demo
-from autograder.grading import classroom, grader, records, replay, sandbox
+from autograder.grading import classroom, grader, reading, records, replay, sandbox, submission
+from autograder.notebooks import read, source_path
+from course_lib.syllabus import CHAPTERS
 from tests.grading import course as small
 from tests.grading.course import CHAPTER, FULL, arguments, hand_in, handed_in, job_of, scores, text_of
 
@@ -368,5 +370,24 @@ def test_nothing_in_the_sandbox_knows_the_chapter_or_a_later_one():
     names = {str(path.relative_to(sandbox.ROOT)) for path in shown if path.is_relative_to(sandbox.ROOT)}
     assert "autograder/grading/grader.py" not in names and "course_lib/convolution.py" not in names
     assert not any(name.startswith(("notebooks", "tests")) for name in names)
+    for chapter in CHAPTERS:
+        library = {path.stem for path in sandbox.own_modules(chapter) if path.parent.name == "course_lib"}
+        sealed = {c.name for c in CHAPTERS if c.number >= chapter.number}
+        assert not library & sealed
+        assert {c.name for c in CHAPTERS if c.number < chapter.number} <= library
     packages = {path.name for path in shown}
     assert "numpy" in packages and not packages & {"torch", "tensorflow", "keras", "nbgrader", "dask"}
+
+
+@pytest.mark.parametrize("chapter", [pytest.param(c, id=c.name) for c in CHAPTERS])
+def test_the_course_own_solutions_get_full_marks_in_the_sandbox(chapter):
+    source = read(source_path(chapter))
+    rebuilt = submission.rebuild(reading.parse(text_of(source).encode()), source, {})
+    assert rebuilt.notes == []
+    steps = tuple(submission.steps(rebuilt.notebook, source))
+    job = grader.Job(chapter.name, "author", steps, tuple(submission.preloads(source)), b"1" * 32)
+    record = grader.grade(job)
+    grader.close()
+    assert {name: judged["score"] for name, judged in record["checks"].items() if judged["status"] != "pass"} == {}
+    assert [output["failed"] for output in record["outputs"].values() if output["failed"]] == []
+    assert len(record["checks"]) == sum(step.kind == "check" for step in steps) > 0

@@ -39,6 +39,7 @@ def environment(chapter):
     versions = {name: d.version for name, d in sandbox.needed((*sandbox.BASE, *chapter.packages)).items()}
     # The exercises have keys of their own, and the library's later modules are seen by the references only.
     ours = [path for path in sandbox.own_modules(chapter) if path.parent.name != "exercises"]
+    ours = [file for path in ours for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
     judging = [ROOT / "autograder" / "grading" / f"{name}.py" for name in ("grader", "session", "records")]
     return digest(sys.version, sorted(versions.items()), *(p.read_bytes() for p in sorted({*ours, *judging})))
 
@@ -51,7 +52,7 @@ def meaning_of(chapter, name=None):
     """
     tree = ast.parse((ROOT / "autograder" / "exercises" / f"{chapter}.py").read_text())
     kept = [ast.dump(node) for node in tree.body if name is None or _owner(node) in (None, name)]
-    return digest(*kept, *_library(f"course_lib/{chapter}.py"))
+    return digest(*kept, *_library(f"course_lib.{chapter}"))
 
 
 def _owner(node):
@@ -65,21 +66,23 @@ def _owner(node):
     return None
 
 
-def _library(path, seen=None):
-    """The text of a module of the library and of those it imports."""
+def _library(name, seen=None):
+    """The text of a module or package of the library and of those it imports."""
     seen = {} if seen is None else seen
-    file = ROOT / path
-    if path in seen or not file.exists():
-        return []
-    seen[path] = file.read_text()
-    for node in ast.walk(ast.parse(seen[path])):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("course_lib"):
-            for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
-                _library(f"{name.replace('.', '/')}.py", seen)
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.startswith("course_lib"):
-                    _library(f"{alias.name.replace('.', '/')}.py", seen)
+    path = ROOT / name.replace(".", "/")
+    for file in [path.with_suffix(".py"), *sorted(path.rglob("*.py"))]:
+        if file in seen or not file.is_file():
+            continue
+        seen[file] = file.read_text()
+        for node in ast.walk(ast.parse(seen[file])):
+            imported = []
+            if isinstance(node, ast.ImportFrom):
+                imported = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                imported = [alias.name for alias in node.names]
+            for other in imported:
+                if other.startswith("course_lib."):
+                    _library(other, seen)
     return list(seen.values())
 
 

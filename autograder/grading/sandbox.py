@@ -32,7 +32,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BASE = ("ipython", "numpy", "pillow", "matplotlib", "ipywidgets")  # what the course itself needs in every chapter
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "tensorflow": "tensorflow-cpu", "cv2": "opencv-python"}
 INSIDE = ("__init__", "protocol", "confine", "runner", "zygote")  # the modules of grading that a runner shares
-SUPPORT = ("__init__", "syllabus", "tables", "plots", "explore", "datasets", "gradcheck")  # no answers in them
+# The library's modules that belong to no chapter and hold no answer. Whatever is neither here nor of an earlier chapter
+# is not shown: a module that somebody forgets to list is sealed, not open.
+SUPPORT = ("__init__", "syllabus", "tables", "plots", "explore", "recorded", "frameworks", "datasets", "practice_gpu")
 # Parts of a package that came only as somebody's dependency and that would do an exercise's work.
 ANSWERS_IN = {"scipy": ("signal",)}
 
@@ -83,13 +85,23 @@ def needed(packages):
 
 
 def own_modules(chapter):
-    """The course's own modules that are shown inside."""
+    """The course's own modules and packages that are shown inside.
+
+    A chapter's are those of its name, and those whose name begins with it (``cnn``, ``cnn_training``).
+    """
     earlier = [c.name for c in syllabus.CHAPTERS if c.number < chapter.number]
     shown = [path for path in sorted((ROOT / "autograder").glob("*.py")) if path.stem != "demo"]
     shown += [ROOT / "autograder" / "grading" / f"{name}.py" for name in INSIDE]
     shown += [ROOT / "autograder" / "exercises" / f"{name}.py" for name in ("__init__", *earlier, chapter.name)]
-    shown += [ROOT / "course_lib" / f"{name}.py" for name in (*SUPPORT, *earlier)]
+    later = [c.name for c in syllabus.CHAPTERS if c.number >= chapter.number]
+    for path in sorted((ROOT / "course_lib").iterdir()):
+        if path.stem in SUPPORT or (_of(path, earlier) and not _of(path, later)):
+            shown.append(path)
     return [path for path in shown if path.exists()]
+
+
+def _of(path, names):
+    return any(path.stem == name or path.stem.startswith(f"{name}_") for name in names)
 
 
 def readable(chapter):
@@ -102,7 +114,7 @@ def readable(chapter):
         shown += [home / top for top in sorted(tops)]
         if name in ANSWERS_IN and name not in map(str.lower, chapter.packages):
             hidden += [home / name / part for part in ANSWERS_IN[name]]
-    shown += own_modules(chapter)
+    shown += [*own_modules(chapter), ROOT / "data"]
     return [path for path in shown if path.exists()], [path for path in hidden if path.exists()]
 
 
