@@ -13,3 +13,14 @@ c.ClearMarkScheme.enforce_metadata = False
 
 # A check that a student deleted comes back before grading.
 c.OverwriteCells.add_missing_cells = True
+
+# The verdict is made outside the student's process: autograder/grading/. Reading a submission repairs it as well, so
+# that nbgrader's own sanitizing has nothing left to do.
+c.Autograde.exporter_class = "autograder.grading.nbgrader_step.SubmissionExporter"
+c.Autograde.pre_convert_hook = "autograder.grading.nbgrader_step.prepare"
+c.Autograde.sanitize_preprocessors = []
+c.Autograde.autograde_preprocessors = [
+    "autograder.grading.nbgrader_step.GradeStep",
+    "autograder.grading.nbgrader_step.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+]

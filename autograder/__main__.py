@@ -8,6 +8,9 @@ import sys
 COMMANDS = {  # name: (module, help); the module has configure(parser) and main(arguments)
     "workspace": ("autograder.workspace", "make or complete a student's folder of notebooks"),
     "normalize": ("autograder.notebooks", "write the nbgrader metadata of the source notebooks (authors)"),
+    "grade": ("autograder.grading.classroom", "grade a class's submissions of a chapter"),
+    "replay": ("autograder.grading.replay", "show one student's cases of an exercise again"),
+    "doctor": ("autograder.grading.doctor", "say whether submissions can be confined here"),
     "demo": ("autograder.demo", "grade a made-up class from release to feedback"),
 }
 
@@ -17,7 +20,8 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, help_text) in COMMANDS.items():
         command = commands.add_parser(name, help=help_text)
-        importlib.import_module(module).configure(command)
+        if name in sys.argv[1:2]:  # the others' modules are not even imported
+            importlib.import_module(module).configure(command)
     arguments = parser.parse_args()
     # nbgrader starts alembic and jupyter by name: they must be found although the environment is not activated.
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])

@@ -65,7 +65,7 @@ def plain(value, depth=0):
 
 def _plain(value, depth):
     kind = type(value)  # not value.__class__, which may lie
-    if value is None or kind is str:
+    if value is None or kind is str or kind is Alien:
         return value
     if kind is bool or kind is int or kind is float or kind is complex:
         return _plain_array(np.asarray(value))  # an integer beyond 64 bits becomes an object array, and is refused

@@ -1,0 +1,1 @@
+"""Submissions that try what a submission should not, and a small course to hand them in to."""

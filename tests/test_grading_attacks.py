@@ -1,0 +1,167 @@
+"""No attack gains a point, costs another a point, outlives its notebook or reaches anything."""
+
+import os
+import socket
+import time
+
+import psutil
+import pytest
+
+from autograder.grading import grader
+from autograder.grading.sandbox import Zygote
+from autograder.grading.session import outcome as outcome_of
+from tests.grading.attacks import ATTACKS
+from tests.grading.course import CHAPTER, FULL, handed_in, job_of, scores
+
+HONEST = handed_in()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_the_sandboxes():
+    yield
+    grader.close()
+
+
+@pytest.fixture(scope="module")
+def listeners():
+    """A TCP port and an abstract socket that nobody should reach."""
+    name = f"\0grading-{os.getpid()}"
+    with socket.socket() as tcp, socket.socket(socket.AF_UNIX) as abstract:
+        tcp.bind(("127.0.0.1", 0))
+        abstract.bind(name)
+        for listener in (tcp, abstract):
+            listener.listen()
+            listener.setblocking(False)
+        yield f"PORT, ABSTRACT = {tcp.getsockname()[1]}, {name!r}\n", (tcp, abstract)
+
+
+def processes(job):
+    """The processes of the job's sandbox that are no part of it."""
+    process = psutil.Process(grader.zygote_of(job)._process.pid)
+    return [child for child in process.children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize("attack", [pytest.param(a, id=a.name) for a in ATTACKS])
+def test_an_attack_gains_nothing_and_costs_nobody_else_anything(attack, listeners):
+    values, sockets = listeners
+    job = job_of(handed_in({"conv2d": values + attack.text}), "attacker")
+    neighbour = job_of(HONEST, "neighbour")
+    grader.zygote_of(job).wait()
+    idle = len(processes(job))
+    found = scores(grader.grade(job))
+    assert found.pop("check_conv2d") == attack.points
+    for name, score in found.items():
+        assert score == FULL[name] or (attack.others == "own loss" and 0 <= score <= FULL[name]), name
+    assert len(processes(job)) == idle, "something is still running"
+    assert scores(grader.grade(neighbour)) == FULL
+    for listener in sockets:
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def test_there_are_at_least_thirty_attacks_with_names_of_their_own():
+    assert len({attack.name for attack in ATTACKS}) == len(ATTACKS) >= 30
+
+
+def test_nothing_is_handed_on_from_one_submission_to_the_next():
+    keep = """
+import builtins, os, sys, tempfile
+builtins.STOLEN = sys.modules["stolen"] = conv2d
+np.STOLEN = ex.STOLEN = os.STOLEN = conv2d
+for folder in ("/tmp", "/scratch", "/dev/shm", "/var/tmp", "/run", os.path.expanduser("~"), tempfile.gettempdir()):
+    try: open(folder + "/stolen", "w").write("here")
+    except OSError: pass
+"""
+    look = """
+import builtins, os, sys
+conv2d = getattr(builtins, "STOLEN", None) or sys.modules.get("stolen") or getattr(np, "STOLEN", None)
+conv2d = conv2d or getattr(ex, "STOLEN", None) or getattr(os, "STOLEN", None)
+found = []
+for folder, inner, names in os.walk("/"):
+    inner[:] = [name for name in inner if not name.endswith(("usr", "-packages"))]
+    found += [folder for name in names if name == "stolen"]
+assert conv2d is None and not found, found
+"""
+    first = grader.grade(job_of(handed_in(after=[keep]), "first"))
+    second = grader.grade(job_of(handed_in({"conv2d": look}), "second"))
+    assert scores(first) == FULL
+    assert first["outputs"][max(first["outputs"], key=int)]["failed"] == ""
+    assert scores(second) == FULL | {"check_conv2d": 0.0}
+    assert [output["failed"] for output in second["outputs"].values()] == [""] * len(second["outputs"])
+
+
+def test_two_students_get_different_inputs_and_the_same_student_the_same():
+    exercise = grader._exercises(job_of(HONEST))["conv2d"]
+    seeds = [grader.seed_of(job_of(HONEST, student), exercise) for student in ("a", "b", "a")]
+    assert seeds[0] == seeds[2] != seeds[1]
+    other_class = job_of(HONEST, "a", secret=b"1" * 32)
+    assert grader.seed_of(other_class, exercise) != seeds[0]
+
+
+def test_the_graders_environment_is_not_visible(monkeypatch):
+    monkeypatch.setenv("GRADER_TOKEN", "a-secret-of-the-machine")
+    grader.close()
+    record = grader.grade(job_of(handed_in(after=["import os; print(os.environ)", "print(os.listdir('/root'))"])))
+    text = str(record["outputs"])
+    assert "OMP_NUM_THREADS" in text
+    assert "a-secret-of-the-machine" not in text and ".ssh" not in text
+
+
+def test_a_runner_is_ready_within_fifty_milliseconds():
+    zygote = grader.zygote_of(job_of(HONEST))
+    zygote.wait()
+    times = []
+    for _ in range(9):
+        started = time.perf_counter()
+        connection = zygote.start()
+        times.append(time.perf_counter() - started)
+        zygote.stop(connection)
+    assert min(times) < 0.05  # the least disturbed: other work on the machine is not what is measured
+
+
+def test_what_a_reply_may_not_be_is_refused_without_an_exception_of_ours():
+    for reply in (
+        {},
+        {"value": True},
+        {"value": {"a": 1.0, 2: None}},
+        {"raised": 3},
+        {"raised": {"kind": 3, "number": "x", "message": "\x1b[31m" + "x" * 10_000}},
+        {"overwritten": [True, -1, 99, "x"], "printed": ["x"]},
+    ):
+        outcome = outcome_of(reply, (1, 2))
+        exercise = grader._exercises(job_of(HONEST))["conv2d"]
+        cases = exercise.draw()
+        judged = grader.judge(exercise, cases, [outcome] * len(cases))
+        assert judged.score == 0
+        assert "\x1b" not in grader.page(judged).text
+
+
+@pytest.mark.parametrize(
+    ("packages", "text"),
+    [
+        (
+            ("numpy", "torch"),
+            "import torch\ny = torch.nn.Conv2d(1, 2, 3)(torch.ones(1, 1, 5, 5))\nprint(torch.rand(3))",
+        ),
+        (
+            ("numpy", "tensorflow", "keras"),
+            "import keras\ny = keras.layers.Conv2D(2, 3)(np.ones((1, 5, 5, 1)))\nprint(keras.random.uniform((3,)))",
+        ),
+    ],
+    ids=["torch", "keras"],
+)
+def test_a_framework_loaded_before_the_fork_works_in_every_runner_with_random_numbers_of_its_own(packages, text):
+    chapter = CHAPTER._replace(packages=packages)
+    zygote = Zygote(chapter, packages[1:])
+    try:
+        zygote.wait()
+        printed = []
+        for _ in range(2):
+            with grader.Session(zygote, zygote.limits) as session:
+                session.run("import numpy as np")
+                shown, failed = session.run(text)
+                assert failed == ""
+                printed.append(shown)
+        assert printed[0] != printed[1]
+    finally:
+        zygote.close()
