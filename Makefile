@@ -52,9 +52,13 @@ demo: $(READY) ## grade a class of made-up students, end to end
 bench: $(READY) ## timings, as ratios within one run
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.convolution
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.conv_layer
+	$(BIN)/python -m benchmarks.grading
 
 metrics: $(READY) ## train every chapter's networks on several seeds and record what they reach
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.metrics
+
+course: $(READY) ## run every notebook in full, cut off from the network: minutes and memory
+	$(shell command -v bwrap >/dev/null && echo bwrap --dev-bind / / --unshare-net) $(BIN)/python -m benchmarks.course
 
 clean: ## remove what can be made again (never workspace/, submitted/ or the gradebook)
 	rm -rf $(VENV) release demo .pytest_cache .ruff_cache
