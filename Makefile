@@ -7,7 +7,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help lab teach workspace test lint mutants notebooks demo bench metrics clean
+.PHONY: help lab teach workspace test lint mutants notebooks demo bench metrics course clean
 
 help:
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
