@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from autograder.exercise import exercises_of
 from autograder.notebooks import exercise_module
 from course_lib.syllabus import CHAPTERS
+
+# nbgrader starts alembic and jupyter by name: they must be found although the environment is not activated.
+os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
 
 EXERCISES = [
     pytest.param(exercise, chapter, id=f"{chapter.name}.{name}")

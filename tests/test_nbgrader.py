@@ -1,6 +1,5 @@
 """nbgrader's own commands on a small class: release, autograde, validate, feedback, and the scores that come out."""
 
-import os
 import subprocess
 import sys
 
@@ -19,7 +18,6 @@ CLASS = ("honest", "half_done", "not_attempted", FLIPPED, "mistake_conv2d_nchw_c
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
     """A course folder with a released chapter and a small class, graded and with feedback."""
-    os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     course = tmp_path_factory.mktemp("course")
     demo.prepare(course, CHAPTER)
     for student in (course / "submitted").iterdir():

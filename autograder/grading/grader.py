@@ -1,7 +1,7 @@
 """Outside: draw the inputs, ask the runner what the student's object makes of them, compare, and give the points.
 
-The runner is asked one case at a time, so that an answer which hangs or ends its process costs the rest of its own
-check only: a new runner is forked, the cells that had run are run again without the one that was fatal, and the
+The runner answers case by case, so that an answer which hangs or ends its process costs the rest of its own check
+only: a new runner is forked, the cells that had run are run again without the one that was fatal, and the
 grading goes on.
 """
 
@@ -157,8 +157,9 @@ def _check(session, job, step, exercise, seed):
     outcomes = []
     try:
         lost = session.find(syllabus.chapter(job.chapter).name, step.exercise, step.expression)
-        while lost is None and len(outcomes) < len(cases):
-            outcomes.append(session.apply(cases[len(outcomes)]))
+        if lost is None:
+            for outcome in session.apply(cases):
+                outcomes.append(outcome)  # one by one: what came before a death is kept
     except Dead as death:
         lost = Outcome(raised=death.raised)
     outcomes += [lost] * (len(cases) - len(outcomes))

@@ -64,16 +64,22 @@ def serve(connection, shell):
     while True:
         message = protocol.receive(connection)
         if message["do"] == "run":
-            reply = run_cell(shell, message["source"])
+            protocol.send(connection, run_cell(shell, message["source"]))
         elif message["do"] == "find":
             subject, reply = find(shell, message)
-        else:
-            reply = apply(subject, message)
-        try:
             protocol.send(connection, reply)
-        except (ValueError, TypeError) as error:
-            large = Outcome(value=answers.Alien(f"a result that cannot be looked at: {error}"))
-            protocol.send(connection, as_message(large))
+        else:
+            for args, kwargs in message["cases"]:
+                send_outcome(connection, apply(subject, args, kwargs))
+
+
+def send_outcome(connection, outcome):
+    """Send what an answer did; a result that is too large to send is described instead."""
+    try:
+        protocol.send(connection, as_message(outcome))
+    except (ValueError, TypeError) as error:
+        large = Outcome(value=answers.Alien(f"a result that cannot be looked at: {error}"))
+        protocol.send(connection, as_message(large))
 
 
 def run_cell(shell, source):
@@ -115,11 +121,10 @@ def find(shell, message):
     return (exercise.drive, found, exercise.may_write), {"found": True}
 
 
-def apply(subject, message):
+def apply(subject, args, kwargs):
     """The outcome of the student's object on one case."""
     drive, found, may_write = subject
-    case = Case("", tuple(message["args"]), dict(message["kwargs"]))
-    return as_message(answers.run(drive, found, case, may_write))
+    return answers.run(drive, found, Case("", tuple(args), dict(kwargs)), may_write)
 
 
 def as_message(outcome):

@@ -69,14 +69,18 @@ class Session:
         reply = self._ask({"do": "find", "module": module, "exercise": exercise, "expression": expression})
         return None if reply.get("found") is True else outcome(reply, ())
 
-    def apply(self, case):
-        """What the object that was found does with a case.
+    def apply(self, cases):
+        """Yield what the object that was found does with each case.
+
+        All cases go in one message, so that grader and runner do not wait for each other between them.
 
         Raises
         ------
         Dead
         """
-        return outcome(self._ask({"do": "apply", "args": list(case.args), "kwargs": case.kwargs}), case.args)
+        message = {"do": "apply", "cases": [[list(case.args), case.kwargs] for case in cases]}
+        for case, reply in zip(cases, self._ask_all(message, len(cases)), strict=True):
+            yield outcome(reply, case.args)
 
     def _run(self, text):
         reply = self._ask({"do": "run", "source": text})
@@ -100,20 +104,28 @@ class Session:
                     break
 
     def _ask(self, message):
-        now = time.monotonic()
-        if now >= self.deadline:
-            raise self._die("Timeout", f"the notebook had used its {self.limits.notebook:g} seconds before this")
-        deadline = min(now + self.limits.cell, self.deadline)
-        try:
-            protocol.send(self._connection, message, deadline)
-            return protocol.receive(self._connection, deadline)
-        except protocol.TooSlow:
-            seconds = f"{deadline - now:.3g} seconds"
-            raise self._die(
-                "Timeout", f"your code had not finished after {seconds}; is there an endless loop?"
-            ) from None
-        except protocol.ProtocolError as error:
-            raise self._die("InterpreterLost", f"your code ended the Python process it ran in ({error})") from None
+        [reply] = self._ask_all(message, 1)
+        return reply
+
+    def _ask_all(self, message, count):
+        """Send a message and yield its replies, each of which has the time of a cell."""
+        for k in range(count):
+            now = time.monotonic()
+            if now >= self.deadline:
+                raise self._die("Timeout", f"the notebook had used its {self.limits.notebook:g} seconds before this")
+            deadline = min(now + self.limits.cell, self.deadline)
+            try:
+                if k == 0:
+                    protocol.send(self._connection, message, deadline)
+                reply = protocol.receive(self._connection, deadline)
+            except protocol.TooSlow:
+                seconds = f"{deadline - now:.3g} seconds"
+                raise self._die(
+                    "Timeout", f"your code had not finished after {seconds}; is there an endless loop?"
+                ) from None
+            except protocol.ProtocolError as error:
+                raise self._die("InterpreterLost", f"your code ended the Python process it ran in ({error})") from None
+            yield reply
 
     def _die(self, kind, message):
         status = self._end()
