@@ -30,7 +30,11 @@ def submissions(chapter, released):
         The text of the notebook file that each student hands in.
     """
     source = read(source_path(chapter))
-    solutions = {cell.metadata.nbgrader.grade_id: cell.source for cell in source.cells if role(cell) == "solution"}
+    solutions = {
+        cell.metadata.nbgrader.grade_id: "\n".join(line for line in cell.source.split("\n") if "SOLUTION" not in line)
+        for cell in source.cells
+        if role(cell) == "solution"
+    }
     everything = {**solutions, **written_answers(source)}
     names = list(solutions)
     students = {

@@ -24,15 +24,15 @@ class Chapter(NamedTuple):
 
 
 CHAPTERS = (
-    Chapter(1, "convolution", "Convolution", 150, ("numpy", "matplotlib", "sklearn"),
+    Chapter(1, "convolution", "Convolution", 150, ("numpy", "matplotlib"),
             "the sliding filter, its sizes, channels and batches, im2col, the matrix behind it"),
-    Chapter(2, "pooling", "Pooling", 105, ("numpy", "matplotlib", "sklearn"),
+    Chapter(2, "pooling", "Pooling", 105, ("numpy", "matplotlib"),
             "one number for each window: maximum and mean, small shifts, unpooling, images of any size"),
-    Chapter(3, "conv_layer", "Convolutional layers", 180, ("numpy", "matplotlib", "sklearn"),
+    Chapter(3, "conv_layer", "Convolutional layers", 180, ("numpy", "matplotlib"),
             "backpropagation through convolution, ReLU and pooling, checked against numerical gradients"),
     Chapter(4, "cnn", "A network from the pieces", 240, ("numpy", "matplotlib", "tqdm"),
             "softmax and cross-entropy, layers in a row, optimisers, the ledger, 98 of 100 digits read right"),
-    Chapter(5, "gpu", "The GPU", 150, ("numpy", "matplotlib", "sklearn", "cupy"),
+    Chapter(5, "gpu", "The GPU", 150, ("numpy", "matplotlib", "cupy"),
             "one program for CPU and GPU, hidden copies, honest timing, kernels, overlapping copies, the roofline"),
     Chapter(6, "augmentation", "Data augmentation", 150, ("numpy", "matplotlib"),
             "flip to mixup with one sampler, the same in four backends, one network in three frameworks, the time"),

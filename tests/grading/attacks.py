@@ -141,6 +141,11 @@ def conv2d(x, f):
 def conv2d(x, f):
     from scipy.signal import correlate2d
     return correlate2d(x, f, mode="valid")"""),
+    Attack("scipy's other correlation", """
+def conv2d(x, f):
+    from scipy.ndimage import correlate
+    full = correlate(x.astype(float), f, mode="constant", origin=[-(n // 2) for n in f.shape])
+    return full[: x.shape[0] - f.shape[0] + 1, : x.shape[1] - f.shape[1] + 1]"""),
     Attack("tensorflow", "def conv2d(x, f):\n    import tensorflow as tf\n    return tf.nn.conv2d(x, f)"),
     Attack("pip", "import subprocess\nsubprocess.run(['python', '-m', 'pip', 'install', 'torch'], check=True)"),
     # ---- tampering with the judge ----
