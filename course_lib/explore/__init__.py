@@ -1,0 +1,16 @@
+"""Widgets that run the learner's own function, one small picture at a time.
+
+A widget is a few controls and one piece of HTML that is made anew whenever a control moves, in a few milliseconds.
+All controls work from the keyboard (Tab to reach one, arrow keys to move it). Where there is no kernel, the page
+shows the first picture. Each chapter's widgets stand in the module of its name.
+"""
+
+from course_lib.explore.augmentation import warp
+from course_lib.explore.cnn import descent, probabilities
+from course_lib.explore.controls import Explorer
+from course_lib.explore.conv_layer import gradient_errors
+from course_lib.explore.convolution import slide
+from course_lib.explore.gpu import pipeline
+from course_lib.explore.pooling import pool
+
+__all__ = ["Explorer", "descent", "gradient_errors", "pipeline", "pool", "probabilities", "slide", "warp"]
