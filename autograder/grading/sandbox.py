@@ -255,7 +255,7 @@ class Zygote:
             except protocol.ProtocolError as error:
                 self._process.wait(5)
                 self._errors.seek(0)
-                said = self._errors.read(2000).decode(errors="replace").strip()
+                said = self._errors.read()[-4000:].decode(errors="replace").strip()
                 self.close()
                 raise SandboxUnavailable(f"the sandbox did not start: {said or error}") from error
         return self.loaded

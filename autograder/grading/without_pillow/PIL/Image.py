@@ -3,6 +3,7 @@
 import struct
 import zlib
 
+Resampling = None  # Keras then does without
 _CHANNELS = {"RGBA": (4, 6), "RGB": (3, 2), "L": (1, 0)}  # how many, and what PNG calls it
 
 
