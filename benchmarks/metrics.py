@@ -72,7 +72,15 @@ def augmentation():
         yield Metric(*line)
 
 
-CHAPTERS = {"cnn": cnn, "augmentation": augmentation}
+def resnet():
+    """Chapter 07 on the coloured shapes: plain against residual at three depths, and the notebook's network."""
+    from benchmarks import resnet as chapter
+
+    for line in chapter.lines(chapter.measure()):
+        yield Metric(*line)
+
+
+CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "resnet": resnet}
 
 
 def record(chapter):

@@ -403,7 +403,7 @@ def no_projection(reference, x, filters, stride=1):
     return keras.layers.ReLU()(keras.layers.Add()([conv_bn(y, filters, 3), x]))
 
 
-@residual_block.mistake("The stride is on the second convolution. It belongs to the first: the other then works on less.")
+@residual_block.mistake("The stride is on the second convolution. It belongs to the first; the other then has less to do.")
 def stride_on_the_second(reference, x, filters, stride=1):
     y = keras.layers.ReLU()(conv_bn(x, filters, 3))
     y = conv_bn(y, filters, 3, stride)
@@ -569,7 +569,7 @@ def softmax_at_the_end(reference, kind, blocks, width, classes, input_shape):
     return keras.Model(model.input, keras.layers.Softmax()(model.outputs[0]))
 
 
-@build_resnet.mistake("The maps are flattened. Global average pooling leaves one number a map, whatever the image's size.")
+@build_resnet.mistake("The maps are flattened. Global average pooling leaves one number a map, whatever the size.")
 def flattened(reference, kind, blocks, width, classes, input_shape):
     model = reference(kind, blocks, width, classes, input_shape)
     last = model.layers[-2].input

@@ -4,6 +4,7 @@
 ``blocks``          basic and bottleneck blocks, whole networks, a new head on a saved body
 ``specification``   ResNet-18 to 152 and Wide ResNets, reckoned from one table
 ``families``        VGG, GoogLeNet, DenseNet and MobileNet in the same ledger
+``drawing``         a model with its straight paths, as a picture
 ``training``        plain against residual
 ``twin``            the same block in PyTorch
 """
@@ -18,6 +19,7 @@ from course_lib.resnet.blocks import (
     resnet,
     with_new_head,
 )
+from course_lib.resnet.drawing import drawing
 from course_lib.resnet.families import dense_block, inception_block, separable_block, vgg
 from course_lib.resnet.normalization import BatchNorm, Residual, batch_norm_backward
 from course_lib.resnet.specification import ROWS, block_cost, cost, wide_resnet_parameters
@@ -26,7 +28,7 @@ from course_lib.resnet.twin import TorchBlock, block_weights, to_torch, twin_of_
 
 __all__ = [
     "ROWS", "BatchNorm", "Residual", "TorchBlock", "accuracy", "batch_norm_backward", "block_cost", "block_weights",
-    "bottleneck_block", "build_resnet", "compare", "conv_bn", "cost", "dense_block", "free_block", "inception_block", "plain_block",
-    "prepare", "residual_block", "resnet", "separable_block", "to_torch", "train", "twin_of_block", "vgg",
+    "bottleneck_block", "build_resnet", "compare", "conv_bn", "cost", "dense_block", "drawing", "free_block",
+    "inception_block", "plain_block", "prepare", "residual_block", "resnet", "separable_block", "to_torch", "train", "twin_of_block", "vgg",
     "wide_resnet_parameters", "with_new_head",
 ]  # fmt: skip

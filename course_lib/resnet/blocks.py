@@ -10,7 +10,7 @@ layers = keras.layers
 
 
 def conv_bn(x, filters, size, stride=1):
-    """Convolution without bias, then batch normalisation: ``(N, H, W, C)`` to ``(N, ceil(H/S), ceil(W/S), filters)``."""
+    """Convolution without bias, then batch normalisation: ``(N, H, W, C)`` to ``(N, H / S, W / S, filters)``, rounded up."""
     if size > 1 and stride > 1:
         x = layers.ZeroPadding2D(size // 2)(x)
     padding = "same" if stride == 1 else "valid"
@@ -44,7 +44,7 @@ def residual_block(x, filters, stride=1):
 
 
 def bottleneck_block(x, filters, stride=1):
-    """The bottleneck: 1×1 down to ``filters``, 3×3 (with the stride), 1×1 up to ``4 * filters``, and the straight path.
+    """The bottleneck: 1×1 down to ``filters``, 3×3 (with the stride), 1×1 up to ``4 * filters``; the straight path.
 
     Parameters
     ----------
