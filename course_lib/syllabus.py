@@ -36,6 +36,8 @@ CHAPTERS = (
             "one program for CPU and GPU, hidden copies, honest timing, kernels, overlapping copies, the roofline"),
     Chapter(6, "augmentation", "Data augmentation", 150, ("numpy", "matplotlib"),
             "flip to mixup with one sampler, the same in four backends, one network in three frameworks, the time"),
+    Chapter(8, "unet", "U-Net", 210, ("numpy", "matplotlib", "tensorflow", "keras"),
+            "transposed convolution three ways, the U-Net, losses for unequal classes, hearts measured slice by slice"),
 )  # fmt: skip
 
 
