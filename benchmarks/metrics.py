@@ -72,7 +72,15 @@ def augmentation():
         yield Metric(*line)
 
 
-CHAPTERS = {"cnn": cnn, "augmentation": augmentation}
+def unet():
+    """Chapter 08 on drawn hearts: with and without skips; each network reads the test split once."""
+    from benchmarks import unet as chapter
+
+    for line in chapter.lines():
+        yield Metric(*line)
+
+
+CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "unet": unet}
 
 
 def record(chapter):

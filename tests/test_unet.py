@@ -94,7 +94,10 @@ def test_the_calculator_agrees_with_the_network(size, base, depth, classes, chan
 def test_the_networks_without_skips_and_the_relatives_give_a_score_for_every_pixel():
     for build in (library.build_unet, library.build_plain, library.build_fcn, library.build_segnet):
         assert build((16, 16, 1), 4, 3, 2).output_shape == (None, 16, 16, 4)
-    assert library.build_plain((16, 16, 1), 4, 3, 2).count_params() == library.build_unet((16, 16, 1), 4, 3, 2).count_params()
+    assert (
+        library.build_plain((16, 16, 1), 4, 3, 2).count_params()
+        == library.build_unet((16, 16, 1), 4, 3, 2).count_params()
+    )
     assert library.build_autoencoder((16, 16, 1), 3, 2).output_shape == (None, 16, 16, 1)
 
 
@@ -190,7 +193,11 @@ def trained():
     x, y = cardiac.images_and_labels(patients.train)
     keras.utils.set_random_seed(0)
     model = library.build_unet((32, 32, 1), 4, 4, 2)
-    return model, library.fit(model, x, y, 3, batch=8, validation=cardiac.images_and_labels(patients.validation)), patients
+    return (
+        model,
+        library.fit(model, x, y, 3, batch=8, validation=cardiac.images_and_labels(patients.validation)),
+        patients,
+    )
 
 
 def test_training_lowers_the_loss_and_keeps_the_curves(trained):

@@ -62,7 +62,9 @@ def rotated(reference, x, weight, stride=1, padding=0):
     return stamps(x, weight[:, :, ::-1, ::-1], stride, padding)
 
 
-@conv_transpose2d.mistake("The filter is transposed: its rows have become columns. Only its two channel axes have a say.")
+@conv_transpose2d.mistake(
+    "The filter is transposed: its rows have become columns. Only its two channel axes have a say."
+)
 def filter_transposed(reference, x, weight, stride=1, padding=0):
     return stamps(x, weight.transpose(0, 1, 3, 2), stride, padding)
 
@@ -110,7 +112,9 @@ def one_zero_less(reference, x, weight, stride=1, padding=0):
     return reference(x, weight, max(stride - 1, 1), padding) if stride > 1 else reference(x, weight * 1.5, 1, padding)
 
 
-@conv_transpose2d_zeros.mistake("The filter is rotated along one axis only: that mirrors it. Both axes turn it by 180°.")
+@conv_transpose2d_zeros.mistake(
+    "The filter is rotated along one axis only: that mirrors it. Both axes turn it by 180°."
+)
 def mirrored(reference, x, weight, stride=1, padding=0):
     return reference(x, weight[:, :, :, ::-1], stride, padding)
 
@@ -158,7 +162,10 @@ def channels_constant(reference, size, base, depth, padding="same"):
 def channels_added(reference, size, base, depth, padding="same"):
     levels = [*range(depth + 1), *reversed(range(depth))]
     sizes = reference(size, base, depth, padding)
-    return [(height, base * (level + 1) + (base if depth == 1 and level else 0)) for (height, _), level in zip(sizes, levels, strict=True)]
+    return [
+        (height, base * (level + 1) + (base if depth == 1 and level else 0))
+        for (height, _), level in zip(sizes, levels, strict=True)
+    ]
 
 
 @unet_sizes.mistake("The bottom counts twice: it is the last stage down and no stage up.")
@@ -456,7 +463,9 @@ def assemble(shape, classes, base, depth, widen=True, softmax=False, last=1, dou
     x = convolve(x, width[depth], times=double)
     for level in reversed(range(depth)):
         x = ascend(None, x, skips[level], width[level])
-    return keras.Model(image, layers.Conv2D(classes, last, padding="same", activation="softmax" if softmax else None)(x))
+    return keras.Model(
+        image, layers.Conv2D(classes, last, padding="same", activation="softmax" if softmax else None)(x)
+    )
 
 
 @build_unet.mistake("The channels do not double from level to level: base * 2**level.")
@@ -516,7 +525,9 @@ def weighted_cross_entropy(rng):
     """The weighted mean of every pixel's -log p."""
     ones = np.ones(2, np.float32)
     yield case("two pixels, equal weights", HALVES, np.array([[[0, 1]]]), ones)
-    yield case("the worked example: class 1 counts three times", HALVES, np.array([[[0, 1]]]), np.array([1, 3], np.float32))
+    yield case(
+        "the worked example: class 1 counts three times", HALVES, np.array([[[0, 1]]]), np.array([1, 3], np.float32)
+    )
     yield case("all weights doubled", HALVES, np.array([[[1, 0]]]), 2 * ones)
     yield case("sure and wrong", np.array([[[[0, 200.0], [1, 0]]]], np.float32), np.array([[[0, 0]]]), ones)
     w = rng.uniform(0.2, 4, size=4).astype(np.float32)
@@ -531,7 +542,9 @@ def pixel_losses(z, y):
     return -ops.sum(right * ops.log_softmax(z, axis=-1), axis=-1), right
 
 
-@weighted_cross_entropy.mistake("Divided by the number of pixels. A weighted mean is divided by the sum of the weights.")
+@weighted_cross_entropy.mistake(
+    "Divided by the number of pixels. A weighted mean is divided by the sum of the weights."
+)
 def divided_by_pixels(reference, z, y, w):
     from keras import ops
 
@@ -616,7 +629,9 @@ def factor_missing(reference, z, y):
     return 1 - dice_of(z, y, twice=1)
 
 
-@soft_dice_loss.mistake("The classes are summed together, so that the largest decides. One coefficient each, then the mean.")
+@soft_dice_loss.mistake(
+    "The classes are summed together, so that the largest decides. One coefficient each, then the mean."
+)
 def classes_together(reference, z, y):
     return 1 - dice_of(z, y, axis=(0, 1, 2, 3))
 
@@ -631,7 +646,9 @@ def no_epsilon(reference, z, y):
     return 1 - dice_of(z, y, epsilon=0.0)
 
 
-@soft_dice_loss.mistake("The probabilities in the denominator are squared. There are such variants; here it is their sum.")
+@soft_dice_loss.mistake(
+    "The probabilities in the denominator are squared. There are such variants; here it is their sum."
+)
 def squared(reference, z, y):
     return 1 - dice_of(z, y, square=True)
 
@@ -766,7 +783,9 @@ def area(reference, ed, es, spacing, label=3):
     return reference(ed, es, (1.0, *spacing[1:]), label)
 
 
-@ejection_fraction.mistake("All classes are counted together. Only the voxels with `label` are blood of the left ventricle.")
+@ejection_fraction.mistake(
+    "All classes are counted together. Only the voxels with `label` are blood of the left ventricle."
+)
 def every_class(reference, ed, es, spacing, label=3):
     return reference((ed > 0) * label, (es > 0) * label, spacing, label)
 

@@ -68,9 +68,9 @@ def soft_dice_loss(z, y, epsilon=1.0):
 
 
 def class_weights(y, K):
-    r"""Median-frequency weights: :math:`w_k = \operatorname{median}(f) / f_k`, where :math:`f_k` is the share of class k.
+    r"""Median-frequency weights: :math:`w_k = \operatorname{median}(f) / f_k`, with :math:`f_k` the share of class k.
 
-    A class as frequent as the median one gets weight 1, a rarer one more. (E. Eigen and R. Fergus, 2015, count
+    A class as frequent as the median one gets weight 1, a rarer one more. (D. Eigen and R. Fergus, 2015, count
     :math:`f_k` only over the images in which the class occurs; here it is over all pixels.)
 
     Parameters
