@@ -394,3 +394,10 @@ RIGHT = {
     "iou": [iou_by_masks, iou_from_dice],
     "ejection_fraction": [ejection_by_counting, ejection_by_slices],
 }
+
+SUMMED = "axes may be named in any order: the same sum"
+LARGER = "the array is larger than needed, and what is too much is cut off at the end"
+EQUIVALENT = {
+    "conv_transpose2d": {"H - 1  ->  H + 1": LARGER, "W - 1  ->  W + 1": LARGER},
+    "soft_dice_loss": {"(0, 1, 2)  ->  (1, 0, 2)": SUMMED},
+}

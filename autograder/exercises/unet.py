@@ -26,7 +26,7 @@ def stamps(x, weight, stride=1, padding=0, overwrite=False):
 
 
 def transposed_cases(rng):
-    yield case("the worked example", SMALL, STAMP, stride=1)
+    yield case("the worked example", SMALL, STAMP)
     yield case("the worked example, stride 2", SMALL, STAMP, stride=2)
     yield case("one pixel", np.array([[[[2.0]]]]), rng.normal(size=(1, 1, 2, 3)))
     yield case("overlapping stamps", rng.normal(size=(1, 1, 2, 3)), rng.normal(size=(1, 1, 3, 3)), stride=2)
@@ -247,8 +247,8 @@ def drive_up(answer, x, skip, channels, seed):
     return use(keras.Model([below, beside], answer(below, beside, channels)), x, skip, seed=seed)
 
 
-def drive_unet(answer, x, classes, base, depth, seed):
-    return use(answer(x.shape[1:], classes, base, depth), x, seed=seed)
+def drive_unet(answer, x, classes, *base_and_depth, seed):
+    return use(answer(x.shape[1:], classes, *base_and_depth), x, seed=seed)
 
 
 def pixels(rng, *shape):
@@ -444,12 +444,12 @@ def no_convolutions(reference, x, skip, channels):
 def build_unet(rng):
     """Down, bottom, up, and a score for every class in every pixel."""
     seed = int(rng.integers(1000))
-    yield case("one level", pixels(rng, 1, 4, 4, 1), 2, 2, 1, seed)
-    yield case("two levels", pixels(rng, 1, 8, 4, 1), 3, 2, 2, seed + 1)
-    yield case("a size that is not divisible", pixels(rng, 1, 7, 6, 2), 2, 3, 1, seed + 2)
+    yield case("one level", pixels(rng, 1, 4, 4, 1), 2, 2, 1, seed=seed)
+    yield case("base and depth as they are by default", pixels(rng, 1, 8, 8, 1), 3, seed=seed + 1)
+    yield case("a size that is not divisible", pixels(rng, 1, 7, 6, 2), 2, 3, 1, seed=seed + 2)
 
 
-def assemble(shape, classes, base, depth, widen=True, softmax=False, last=1, double=2):
+def assemble(shape, classes, base, depth, *, widen=True, softmax=False, last=1, double=2):
     """Variants of the whole network, for the mistakes."""
     import keras
     from keras import layers
@@ -469,22 +469,22 @@ def assemble(shape, classes, base, depth, widen=True, softmax=False, last=1, dou
 
 
 @build_unet.mistake("The channels do not double from level to level: base * 2**level.")
-def never_wider(reference, shape, classes, base, depth):
+def never_wider(reference, shape, classes, base=12, depth=3):
     return assemble(shape, classes, base, depth, widen=False)
 
 
 @build_unet.mistake("There is a softmax at the end. The losses of this chapter take scores and would apply it again.")
-def softmax_inside(reference, shape, classes, base, depth):
+def softmax_inside(reference, shape, classes, base=12, depth=3):
     return assemble(shape, classes, base, depth, softmax=True)
 
 
 @build_unet.mistake("The last convolution is 3×3. Scores are read off each pixel by itself: 1×1.")
-def last_three_by_three(reference, shape, classes, base, depth):
+def last_three_by_three(reference, shape, classes, base=12, depth=3):
     return assemble(shape, classes, base, depth, last=3)
 
 
 @build_unet.mistake("The two convolutions at the bottom are missing.")
-def no_bottom(reference, shape, classes, base, depth):
+def no_bottom(reference, shape, classes, base=12, depth=3):
     return assemble(shape, classes, base, depth, double=0)
 
 
@@ -530,8 +530,8 @@ def weighted_cross_entropy(rng):
     )
     yield case("all weights doubled", HALVES, np.array([[[1, 0]]]), 2 * ones)
     yield case("sure and wrong", np.array([[[[0, 200.0], [1, 0]]]], np.float32), np.array([[[0, 0]]]), ones)
-    w = rng.uniform(0.2, 4, size=4).astype(np.float32)
-    yield case("random", *scores_and_labels(rng, 2, 3, 4, 4), w)
+    w = rng.uniform(0.2, 4, size=5).astype(np.float32)
+    yield case("random", *scores_and_labels(rng, 2, 3, 4, 5), w)
 
 
 def pixel_losses(z, y):
