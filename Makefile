@@ -34,7 +34,7 @@ teach: $(READY) ## open JupyterLab for an instructor: sources, formgrader, submi
 	$(call JUPYTER,instructor) --LabApp.default_url=/lab/tree/README.md
 
 test: $(READY) lint ## everything a change must pass
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -20,6 +20,7 @@ class Case:
     args: tuple
     kwargs: dict
     truth: object = None
+    known: bool = False  # set by a grader: everybody has this case, so its result can be learnt by heart
 
     def expecting(self, truth):
         """The same case with its right result known."""
@@ -68,8 +69,16 @@ class Verdict:
 
     @property
     def score(self):
-        """The points earned: those of the exercise times the share of cases passed, a plain float with two decimals."""
-        return round(float(self.exercise.points) * self.n_passed / len(self.results), 2)
+        """The points earned: those of the exercise times the share of cases passed, a plain float with two decimals.
+
+        A case that everybody has can take points away but not earn any: the share is no larger than that of the cases
+        drawn for this student, if any were.
+        """
+        share = self.n_passed / len(self.results)
+        drawn = [result.passed for result in self.results if not result.case.known]
+        if drawn:
+            share = min(share, sum(drawn) / len(drawn))
+        return round(float(self.exercise.points) * share, 2)
 
 
 def judge(exercise, cases, outcomes):

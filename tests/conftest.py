@@ -30,9 +30,16 @@ def pytest_collection_modifyitems(items):
     """Where submissions cannot be confined (no bubblewrap, not Linux) the tests of grading are skipped and say why.
 
     In CI they are not: there, a missing sandbox is a failure.
+
+    ``pytest -n 2`` (what ``make test`` does) gives each worker whole groups: a notebook, a chapter's exercises, or a
+    module, whose fixtures then exist once.
     """
     from autograder.grading.sandbox import unavailable
 
+    for item in items:
+        chapter = getattr(item, "callspec", None) and item.callspec.params.get("chapter")
+        name = item.module.__name__
+        item.add_marker(pytest.mark.xdist_group(f"{name}-{chapter.name}" if chapter else name))
     if unavailable() and not os.environ.get("CI"):
         for item in items:
             if item.module.__name__.startswith(("tests.test_grading", "tests.test_nbgrader")):

@@ -1,7 +1,12 @@
 """The checks are checked: right answers pass, every known mistake fails and is called by its name."""
 
+import functools
+
 import pytest
 
+from autograder.answer import Outcome, Raised, run
+from autograder.grading.grader import drawn
+from autograder.verdict import judge
 from tests.conftest import EXERCISES, right_answers
 from tests.mutants import ENOUGH, survey
 
@@ -46,6 +51,16 @@ def test_what_a_student_reads_is_there(exercise, chapter):
 @pytest.mark.parametrize(("exercise", "chapter"), EXERCISES)
 def test_the_same_seed_draws_the_same_cases(exercise, chapter):
     assert repr(exercise.draw(7)) == repr(exercise.draw(7))
+
+
+@pytest.mark.parametrize(("exercise", "chapter"), EXERCISES)
+def test_results_learnt_by_heart_earn_nothing(exercise, chapter):
+    """Every exercise has cases that are drawn anew for each student."""
+    cases = drawn(exercise, 7)
+    lost = Outcome(raised=Raised("KeyError", "not learnt"))
+    know = functools.partial(run, exercise.drive, exercise.reference, may_write=exercise.may_write)
+    learnt = [know(case) if case.known else lost for case in cases]
+    assert judge(exercise, cases, learnt).score == 0
 
 
 @pytest.mark.parametrize(("exercise", "chapter"), EXERCISES)

@@ -63,6 +63,9 @@ def get_array_module(rng):
     yield case("a number and None do not count", ["None", "device", "number"])
     yield case("no array of a device", ["None", "number", "host"])
     yield case("the device's array in the middle", ["host", "device", "None"])
+    yield case("five in any order", rng.permutation(["host", "device", "None", "number", "host"]).tolist())
+    kinds = rng.choice(["host", "None", "number"], size=int(rng.integers(3, 7))).tolist()
+    yield case("many, none of a device", [*kinds, "host"])
 
 
 @get_array_module.mistake("It always answers numpy. An array of a device is an instance of that module's ndarray.")

@@ -10,7 +10,7 @@ import hmac
 import importlib
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from autograder import report, verdict
 from autograder.answer import Outcome
 from autograder.exercise import exercises_of
-from autograder.grading import records
+from autograder.grading import protocol, records
 from autograder.grading.sandbox import Limits, Zygote
 from autograder.grading.session import Dead, Session
 from course_lib import syllabus
@@ -153,7 +153,7 @@ def _run(session, step):
 
 def _check(session, job, step, exercise, seed):
     """The verdict on one exercise."""
-    cases = exercise.draw(seed)
+    cases = drawn(exercise, seed)
     outcomes = []
     try:
         lost = session.find(syllabus.chapter(job.chapter).name, step.exercise, step.expression)
@@ -164,6 +164,19 @@ def _check(session, job, step, exercise, seed):
         lost = Outcome(raised=death.raised)
     outcomes += [lost] * (len(cases) - len(outcomes))
     return judge(exercise, cases, outcomes)
+
+
+def drawn(exercise, seed):
+    """The cases of a student; those that are also among the public ones are marked as known to everybody."""
+    cases = exercise.draw(seed)
+    if seed is None:
+        return cases
+    public = {_written(case) for case in exercise.draw()}
+    return [replace(case, known=_written(case) in public) for case in cases]
+
+
+def _written(case):
+    return protocol.written([list(case.args), case.kwargs])
 
 
 def judge(exercise, cases, outcomes):

@@ -47,14 +47,13 @@ def send(connection, message, deadline=None):
     ProtocolError
         If the other side is gone.
     """
-    block = io.BytesIO()
-    text = json.dumps(_encode(message, block)).encode("utf-8", "surrogatepass")
-    if len(text) > JSON_LIMIT or block.tell() > BLOCK_LIMIT:
-        raise ValueError(f"{(len(text) + block.tell()) / 2**20:.0f} MiB do not fit into one message")
+    text, block = written(message)
+    if len(text) > JSON_LIMIT or len(block) > BLOCK_LIMIT:
+        raise ValueError(f"{(len(text) + len(block)) / 2**20:.0f} MiB do not fit into one message")
     try:
         if deadline is not None:
             connection.settimeout(max(1e-4, deadline - time.monotonic()))
-        connection.sendall(_HEADER.pack(len(text), block.tell()) + text + block.getbuffer())
+        connection.sendall(_HEADER.pack(len(text), len(block)) + text + block)
     except OSError as error:
         raise ProtocolError("the connection is closed") from error
 
@@ -104,6 +103,18 @@ def _exactly(connection, count, deadline):
             raise ProtocolError("the connection is closed")
         data += part
     return data
+
+
+def written(value):
+    """Plain data as the text and the block of a frame.
+
+    Returns
+    -------
+    (bytes, bytes)
+    """
+    block = io.BytesIO()
+    text = json.dumps(_encode(value, block)).encode("utf-8", "surrogatepass")
+    return text, block.getvalue()
 
 
 def _encode(value, block):

@@ -29,12 +29,14 @@ from autograder.grading.confine import SCRATCH
 from course_lib import syllabus
 
 ROOT = Path(__file__).resolve().parents[2]
-BASE = ("ipython", "numpy", "pillow", "matplotlib", "ipywidgets")  # what the course itself needs in every chapter
+BASE = ("ipython", "numpy", "matplotlib", "ipywidgets")  # what the course itself needs in every chapter
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "tensorflow": "tensorflow-cpu", "cv2": "opencv-python"}
 INSIDE = ("__init__", "protocol", "confine", "runner", "zygote")  # the modules of grading that a runner shares
 # The library's modules that belong to no chapter and hold no answer. Whatever is neither here nor of an earlier chapter
 # is not shown: a module that somebody forgets to list is sealed, not open.
 SUPPORT = ("__init__", "syllabus", "tables", "plots", "explore", "recorded", "frameworks", "datasets", "practice_gpu")
+# Matplotlib does not load without Pillow; where no answer may use it, this stands in its place.
+WITHOUT_PILLOW = ROOT / "autograder" / "grading" / "without_pillow" / "PIL"
 # Parts of a package that came only as somebody's dependency and that would do an exercise's work.
 ANSWERS_IN = {"scipy": ("signal",)}
 
@@ -108,6 +110,8 @@ def readable(chapter):
     """The files and folders that are shown inside for a chapter, and the folders that are hidden again."""
     shown, hidden = [], []
     distributions = needed((*BASE, *chapter.packages))
+    if "pillow" not in chapter.packages:
+        del distributions["pillow"]
     for name, distribution in distributions.items():
         home = Path(distribution.locate_file("")).resolve()
         tops = {file.parts[0] for file in distribution.files or () if file.parts[0] not in ("..", "__pycache__")}
@@ -161,6 +165,8 @@ def _arguments(chapter):
         words += ["--ro-bind", str(path), str(path)]
     for path in hidden:
         words += ["--tmpfs", str(path)]
+    if "pillow" not in chapter.packages:
+        words += ["--ro-bind", str(WITHOUT_PILLOW), str(_distribution("pillow").locate_file("PIL"))]
     words += ["--proc", "/proc", "--dev", "/dev", "--dir", "/tmp"]
     words += ["--perms", "1777", "--tmpfs", SCRATCH, "--remount-ro", "/dev", "--remount-ro", "/"]
     for name, value in _environment().items():
@@ -179,6 +185,8 @@ def _environment():
         "IPYTHONDIR": SCRATCH, "MPLCONFIGDIR": SCRATCH, "MPLBACKEND": "agg", "KERAS_BACKEND": "tensorflow",
         "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2",
         "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "NBGRADER_EXECUTION": "autograde",
+        # By default TensorFlow starts two pools of one thread per CPU: on a large machine more than a runner may have.
+        "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1",
     }  # fmt: skip
 
 
@@ -247,7 +255,7 @@ class Zygote:
             except protocol.ProtocolError as error:
                 self._process.wait(5)
                 self._errors.seek(0)
-                said = self._errors.read(2000).decode(errors="replace").strip()
+                said = self._errors.read()[-4000:].decode(errors="replace").strip()
                 self.close()
                 raise SandboxUnavailable(f"the sandbox did not start: {said or error}") from error
         return self.loaded

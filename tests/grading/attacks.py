@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
 from autograder.exercises import convolution
 
 
@@ -20,15 +18,6 @@ def _memorised():
     """The right results on the public cases, looked up."""
     table = {str(case.args): convolution.conv2d.expected(case).tolist() for case in convolution.conv2d.draw()}
     return f"TABLE = {table!r}\n\ndef conv2d(x, f):\n    return np.array(TABLE[str((x, f))])"
-
-
-def _known_to_everybody():
-    """What knowing the results of the cases that are the same for every student is worth."""
-    exercise = convolution.conv2d
-    pairs = list(zip(exercise.draw(1), exercise.draw(2), strict=True))
-    same = sum(all(map(np.array_equal, a.args, b.args)) for a, b in pairs)
-    assert same <= 2 and len(pairs) >= 7
-    return round(exercise.points * same / len(pairs), 2)
 
 
 ATTACKS = [
@@ -131,7 +120,7 @@ SEEN = []
 sys.settrace(lambda frame, event, arg: SEEN.append(frame.f_locals.get("expected")) or None)
 sys.setprofile(lambda frame, event, arg: SEEN.append(frame.f_locals.get("expected")))
 def conv2d(x, f): return next((s for s in SEEN if s is not None), None)"""),
-    Attack("the public cases learnt by heart", _memorised(), _known_to_everybody()),
+    Attack("the public cases learnt by heart", _memorised()),
     # ---- tools that a chapter does not give ----
     Attack("torch", """
 def conv2d(x, f):
