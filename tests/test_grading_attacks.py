@@ -2,12 +2,14 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
 
 import psutil
 import pytest
 
-from autograder.grading import grader
+from autograder.grading import grader, sandbox
 from autograder.grading.sandbox import Zygote
 from autograder.grading.session import outcome as outcome_of
 from tests.grading.attacks import ATTACKS
@@ -134,6 +136,37 @@ def test_what_a_reply_may_not_be_is_refused_without_an_exception_of_ours():
         judged = grader.judge(exercise, cases, [outcome] * len(cases))
         assert judged.score == 0
         assert "\x1b" not in grader.page(judged).text
+
+
+def test_importing_keras_as_the_course_does_starts_nothing_that_a_fork_would_lose():
+    """With TensorFlow's runtime started in the zygote, the first operation of every runner would hang."""
+    program = (
+        "import course_lib.frameworks, threading\n"
+        "from tensorflow.python.eager import context\n"
+        "assert context._context is None or context._context._context_handle is None\n"
+        "assert threading.active_count() == 1"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | {"PYTHONPATH": str(sandbox.ROOT)})
+
+
+def test_a_keras_model_is_built_trained_saved_and_loaded_in_a_runner_and_too_much_memory_costs_its_cell_only():
+    zygote = Zygote(CHAPTER._replace(packages=("numpy", "tensorflow", "keras")), ["course_lib.frameworks"])
+    cells = {
+        "import keras, numpy as np; x = np.ones((4, 8, 8, 3))": "",
+        "i = keras.Input((8, 8, 3)); m = keras.Model(i, keras.layers.Conv2D(4, 3)(i))": "",
+        "m.compile('sgd', 'mse'); m.fit(x, np.zeros((4, 6, 6, 4)), batch_size=2, verbose=0)": "",
+        "m.save('kept.keras'); print(np.abs(keras.models.load_model('kept.keras')(x) - m(x)).max())": "0.0\n",
+        "keras.ops.ones((1024, 1024, 1024))": "ResourceExhaustedError",
+        "print(m(x).shape)": "(4, 6, 6, 4)\n",
+    }
+    try:
+        with grader.Session(zygote, zygote.limits) as session:
+            for cell, wanted in cells.items():
+                shown, failed = session.run(cell)
+                assert wanted in (failed if "Error" in wanted else shown)
+                assert not failed or "Error" in wanted, failed
+    finally:
+        zygote.close()
 
 
 @pytest.mark.parametrize(

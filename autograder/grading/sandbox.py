@@ -179,6 +179,8 @@ def _environment():
         "IPYTHONDIR": SCRATCH, "MPLCONFIGDIR": SCRATCH, "MPLBACKEND": "agg", "KERAS_BACKEND": "tensorflow",
         "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2",
         "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "NBGRADER_EXECUTION": "autograde",
+        # By default TensorFlow starts two pools of one thread per CPU: on a large machine more than a runner may have.
+        "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1",
     }  # fmt: skip
 
 
