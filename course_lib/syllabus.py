@@ -36,6 +36,8 @@ CHAPTERS = (
             "one program for CPU and GPU, hidden copies, honest timing, kernels, overlapping copies, the roofline"),
     Chapter(6, "augmentation", "Data augmentation", 150, ("numpy", "matplotlib"),
             "flip to mixup with one sampler, the same in four backends, one network in three frameworks, the time"),
+    Chapter(9, "pix2pix", "Drawings into pictures", 180, ("numpy", "matplotlib", "keras", "tensorflow"),
+            "two networks that play against each other, a U-Net and a PatchGAN, scenes coloured from their drawings"),
 )  # fmt: skip
 
 
