@@ -80,7 +80,15 @@ def augmentation():
         yield Metric(*line)
 
 
-CHAPTERS = {"cnn": cnn, "augmentation": augmentation}
+def pix2pix():
+    """Chapter 09 on scenes and photographs; what ``python -m benchmarks.pix2pix`` has kept is not trained again."""
+    from benchmarks import pix2pix as chapter
+
+    for line in chapter.lines(chapter.measure()):
+        yield Metric(*line)
+
+
+CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "pix2pix": pix2pix}
 
 
 def record(chapter):

@@ -11,6 +11,7 @@ from course_lib.explore.controls import Explorer
 from course_lib.explore.conv_layer import gradient_errors
 from course_lib.explore.convolution import slide
 from course_lib.explore.gpu import pipeline
+from course_lib.explore.pix2pix import duel
 from course_lib.explore.pooling import pool
 
-__all__ = ["Explorer", "descent", "gradient_errors", "pipeline", "pool", "probabilities", "slide", "warp"]
+__all__ = ["Explorer", "descent", "duel", "gradient_errors", "pipeline", "pool", "probabilities", "slide", "warp"]
