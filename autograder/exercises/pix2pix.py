@@ -203,8 +203,8 @@ def not_halved(reference, real, fake):
 
 @discriminator_loss.mistake("The sigmoid is taken twice: these are logits, and from_logits=True takes it already.")
 def sigmoid_before_loss(reference, real, fake):
-    ops = _keras().ops
-    return reference(ops.sigmoid(real), ops.sigmoid(fake))
+    sigmoid = _keras().ops.sigmoid  # Keras's own loss notices and takes the sigmoid off again
+    return (_mean(_softplus(-sigmoid(real))) + _mean(_softplus(sigmoid(fake)))) / 2
 
 
 @discriminator_loss.mistake("Generated pictures are labelled real as well. For the discriminator they are 0.")
@@ -283,7 +283,9 @@ def label_zero(reference, logits, fake, y, lam):
 
 @generator_loss.mistake("The sigmoid is taken twice: from_logits=True takes it already.")
 def sigmoid_before_generator_loss(reference, logits, fake, y, lam):
-    return reference(_keras().ops.sigmoid(logits), fake, y, lam)
+    _, l1 = _parts(reference, logits, fake, y)
+    adversarial = _mean(_softplus(-_keras().ops.sigmoid(logits)))
+    return adversarial + lam * l1, adversarial, l1
 
 
 @generator_loss.mistake("The distance is squared. L1 is the absolute difference; squares blur more.")
