@@ -63,7 +63,9 @@ def halved_value(reference, p, q):
     return reference(p, q)[0], reference(p, q)[1] / 2
 
 
-@best_discriminator.mistake("The sign of V is that of a loss. V is what the discriminator maximises; it is never positive.")
+@best_discriminator.mistake(
+    "The sign of V is that of a loss. V is what the discriminator maximises; it is never positive."
+)
 def sign_of_value(reference, p, q):
     return reference(p, q)[0], -reference(p, q)[1]
 
@@ -217,7 +219,9 @@ def only_real(reference, real, fake):
     return _mean(_softplus(-real)) / 2 + 0 * _mean(fake)
 
 
-@discriminator_loss.mistake("That is the value function: the discriminator maximises it. A loss is minimised; change the sign.")
+@discriminator_loss.mistake(
+    "That is the value function: the discriminator maximises it. A loss is minimised; change the sign."
+)
 def value_for_loss(reference, real, fake):
     return -2 * reference(real, fake)
 
@@ -259,7 +263,9 @@ def generator_loss(rng):
     yield case("one patch, found out", one, np.full((1, 1, 1, 1), 0.5), np.full((1, 1, 1, 1), -0.25), 10.0)
     yield case("two patches", np.array([1.0, -3.0]).reshape(1, 1, 2, 1), images(1, 2, 2, 3), images(1, 2, 2, 3), 100.0)
     yield case("without L1", rng.normal(size=(2, 2, 2, 1)), images(2, 2, 2, 3), images(2, 2, 2, 3), 0.0)
-    yield case("a batch", 2 * rng.normal(size=(3, 2, 2, 1)), images(3, 4, 4, 3), images(3, 4, 4, 3), float(rng.integers(2, 9)))
+    yield case(
+        "a batch", 2 * rng.normal(size=(3, 2, 2, 1)), images(3, 4, 4, 3), images(3, 4, 4, 3), float(rng.integers(2, 9))
+    )
 
 
 def _parts(reference, logits, fake, y):
@@ -276,7 +282,9 @@ def saturating(reference, logits, fake, y, lam):
     return adversarial + lam * l1, adversarial, l1
 
 
-@generator_loss.mistake("The label is 0: this generator wants to be found out. For its own step, its pictures are labelled 1.")
+@generator_loss.mistake(
+    "The label is 0: this generator wants to be found out. For its own step, its pictures are labelled 1."
+)
 def label_zero(reference, logits, fake, y, lam):
     return reference(-logits, fake, y, lam)
 
@@ -336,7 +344,9 @@ def patch_size(rng):
     yield case("random layers", [(5, 3), (2, 1), *described])
 
 
-@patch_size.mistake("From the first layer to the last. The recursion starts at the output, where one value is one patch.")
+@patch_size.mistake(
+    "From the first layer to the last. The recursion starts at the output, where one value is one patch."
+)
 def from_the_front(reference, described):
     return reference(list(described)[::-1])
 
@@ -447,7 +457,9 @@ def plain_relu(reference, filters, normalize=True):
     return _block(filters, normalize=normalize, slope=None)
 
 
-@downsample.mistake("The convolution has a bias before batch normalisation, which subtracts it again: use_bias=not normalize.")
+@downsample.mistake(
+    "The convolution has a bias before batch normalisation, which subtracts it again: use_bias=not normalize."
+)
 def useless_bias(reference, filters, normalize=True):
     return _block(filters, normalize=normalize, bias=True)
 
@@ -457,7 +469,9 @@ def always_normalised(reference, filters, normalize=True):
     return _block(filters, bias=not normalize)
 
 
-@downsample.mistake("The activation comes before the normalisation. The order is convolution, normalisation, activation.")
+@downsample.mistake(
+    "The activation comes before the normalisation. The order is convolution, normalisation, activation."
+)
 def activation_first(reference, filters, normalize=True):
     return _block(filters, normalize=normalize, order="can")
 
@@ -506,7 +520,9 @@ def not_transposed(reference, filters):
     return _block(filters, slope=None)
 
 
-@upsample.mistake("The kernel has size 3: with stride 2 some pixels then get more terms than others, a checkerboard. Use 4.")
+@upsample.mistake(
+    "The kernel has size 3: with stride 2 some pixels then get more terms than others, a checkerboard. Use 4."
+)
 def kernel_three(reference, filters):
     return _block(filters, up=True, kernel=3, slope=None)
 
@@ -583,12 +599,16 @@ def nothing_at_the_end(reference, size, widths):
     return _generator(size, widths, activation=None)
 
 
-@build_generator.mistake("The skip connections are missing: lines must find their way around the few pixels in the middle.")
+@build_generator.mistake(
+    "The skip connections are missing: lines must find their way around the few pixels in the middle."
+)
 def without_skips(reference, size, widths):
     return _generator(size, widths, skips=False)
 
 
-@build_generator.mistake("The first block is normalised. Of the first layer the drawing's own values are wanted: normalize=k > 0.")
+@build_generator.mistake(
+    "The first block is normalised. Of the first layer the drawing's own values are wanted: normalize=k > 0."
+)
 def first_normalised(reference, size, widths):
     return _generator(size, widths, first=True)
 
@@ -630,7 +650,10 @@ def build_discriminator(rng):
     """A PatchGAN: logits for each patch of a picture with its drawing."""
 
     def both(N, size):
-        return {"drawing": rng.uniform(-1, 1, size=(N, size, size, 1)), "picture": rng.uniform(-1, 1, size=(N, size, size, 3))}
+        return {
+            "drawing": rng.uniform(-1, 1, size=(N, size, size, 1)),
+            "picture": rng.uniform(-1, 1, size=(N, size, size, 3)),
+        }
 
     yield case("one block", **both(2, 4), widths=(2,))
     yield case("two blocks", **both(2, 8), widths=(2, 3))
@@ -779,12 +802,16 @@ def _step(G, D, g_opt, d_opt, x, y, lam, *, both=False, leak=False, at_once=Fals
     return {"D": d_loss, "adversarial": adversarial, "l1": l1}
 
 
-@train_step.mistake("The generator's step trains the discriminator too, to be deceived. Differentiate by the generator's variables only.")
+@train_step.mistake(
+    "The generator's step trains the discriminator too, to be deceived. Differentiate by the generator's variables only."
+)
 def trains_the_judge(reference, *args):
     return _step(*args, both=True)
 
 
-@train_step.mistake("The discriminator's step trains the generator too, to be found out. Only discriminator.trainable_variables.")
+@train_step.mistake(
+    "The discriminator's step trains the generator too, to be found out. Only discriminator.trainable_variables."
+)
 def trains_the_forger(reference, *args):
     return _step(*args, leak=True)
 

@@ -1,6 +1,6 @@
 r"""Little landscapes and their line drawings, drawn by the computer: 64×64 pixels, as many as one wants, from a seed.
 
-A scene is painted from back to front, at twice its size, as a map of *parts*: sky, mountains, meadow, lake, house, trees.
+A scene is painted from back to front, at twice its size, as a map of *parts*: sky, mountains, meadow, house, trees.
 Its picture gives each part the part's colour; its drawing has a line wherever two objects meet. So nearly all of the
 colours can be told from the drawing alone:
 

@@ -8,7 +8,7 @@
 ============  ========================================================================================
 """
 
-from course_lib.pix2pix.losses import best_discriminator, bce_from_logits, discriminator_loss, generator_loss
+from course_lib.pix2pix.losses import bce_from_logits, best_discriminator, discriminator_loss, generator_loss
 from course_lib.pix2pix.networks import (
     DISCRIMINATOR,
     GENERATOR,

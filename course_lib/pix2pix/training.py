@@ -152,7 +152,7 @@ def mean_image(pairs):
 def grain(pictures):
     """How much neighbouring pixels differ: the mean size of the difference of a pixel and the mean of its four.
 
-    Flat colours have 0, a lawn with blades of grass has more. ``pictures`` has shape (N, H, W, 3); returns (N, H-2, W-2).
+    Flat colours have 0, a lawn with blades of grass has more. From (N, H, W, 3) to (N, H-2, W-2).
     """
     middle = pictures[:, 1:-1, 1:-1]
     around = pictures[:, :-2, 1:-1] + pictures[:, 2:, 1:-1] + pictures[:, 1:-1, :-2] + pictures[:, 1:-1, 2:]
