@@ -171,7 +171,7 @@ def drive_discriminator_loss(answer, real, fake):
     reference="course_lib.pix2pix:discriminator_loss",
     points=2,
     hints=(
-        "Which label has a real picture, and which a generated one? What should the loss be when D answers 1/2 to both?",
+        "Which label has a real picture, and which a generated one? What should it be when D answers 1/2 to both?",
         "ops.binary_crossentropy(target, output, from_logits=True) gives a number for each entry; ops.ones_like and "
         "ops.zeros_like make the targets. Two means, then half of their sum.",
     ),
@@ -328,7 +328,7 @@ def without_absolute_value(reference, logits, fake, y, lam):
     reference="course_lib.pix2pix:patch_size",
     points=2,
     hints=(
-        "The last layer looks at k neighbouring values of the layer before. How far apart are these in the layer before "
+        "The last layer looks at k neighbouring values of the layer before. How far apart are these in the one before "
         "that, if its stride is s?",
         "Start with 1 and walk from the last layer to the first: r = (r - 1) * stride + kernel. The distance of two "
         "patches is the product of all strides.",
@@ -559,7 +559,8 @@ def drive_generator(answer, x, widths):
     hints=(
         "With widths (2, 3, 4): which sizes and channels do the three outputs on the way down have, and which of them "
         "is joined with what on the way up? Why not the last?",
-        "Keep the outputs of the downsample blocks in a list. For each but the last, in reverse: upsample to its number "
+        "Keep the outputs of the downsample blocks in a list. For each but the last, in reverse: upsample to its "
+        "number "
         "of channels (skip.shape[-1]), then ops.concatenate([h, skip], axis=-1).",
     ),
     drive=drive_generator,
@@ -734,7 +735,7 @@ def drive_train_step(answer, x, y, lam, lr, steps=1):
     reference="course_lib.pix2pix:train_step",
     points=4,
     hints=(
-        "Two losses, two lists of variables, two optimisers. Which network does the discriminator's loss differentiate, "
+        "Two losses, two lists of variables, two optimisers. By what is the discriminator's loss differentiated, "
         "and which stays as it is although the gradient passes through it?",
         "In one tape: d_loss from discriminator([x, y]) and discriminator([x, fake]); then apply its gradient with "
         "respect to discriminator.trainable_variables. In another tape: fake = generator(x, training=True), "
@@ -803,7 +804,7 @@ def _step(G, D, g_opt, d_opt, x, y, lam, *, both=False, leak=False, at_once=Fals
 
 
 @train_step.mistake(
-    "The generator's step trains the discriminator too, to be deceived. Differentiate by the generator's variables only."
+    "The generator's step trains the discriminator too, to be deceived. Only the generator's variables."
 )
 def trains_the_judge(reference, *args):
     return _step(*args, both=True)
