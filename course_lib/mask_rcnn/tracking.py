@@ -1,0 +1,123 @@
+"""Objects followed through a video."""
+
+import torch
+
+from course_lib.mask_rcnn.boxes import box_area, box_iou
+
+
+def pair_up(iou, threshold):
+    """Pairs (row, column) of an IoU table, the largest first, each row and column once, down to the threshold."""
+    left, pairs = iou.clone(), []
+    while left.numel() and left.max() >= threshold:
+        row, column = divmod(int(left.argmax()), left.shape[1])
+        pairs.append((row, column))
+        left[row], left[:, column] = -1.0, -1.0
+    return pairs
+
+
+def track_by_iou(frames, threshold=0.3, patience=2):
+    """Give each object of a video a number that it keeps.
+
+    In each frame, boxes and living tracks are paired by the IoU with the track's *last* box, the best pair first. A
+    box without a partner begins a new track, numbered on from 0. A track that got no box in more than ``patience``
+    frames in a row is dead.
+
+    Parameters
+    ----------
+    frames : sequence of Tensor, shape (n, 4)
+        The boxes of each frame; n may be 0.
+    threshold : float
+        The least IoU of a pair.
+    patience : int
+
+    Returns
+    -------
+    list of Tensor of int64, shape (n,)
+        The number of each box.
+    """
+    numbers, last, missed, result = [], torch.zeros(0, 4), [], []  # of the living tracks
+    begun = 0
+    for boxes in frames:
+        mine = torch.full((len(boxes),), -1)
+        last, missed = last.clone(), [m + 1 for m in missed]
+        for track, k in pair_up(box_iou(last, boxes), threshold):
+            mine[k], last[track], missed[track] = numbers[track], boxes[k], 0
+        new = torch.nonzero(mine < 0).flatten()
+        mine[new] = torch.arange(begun, begun + len(new))
+        begun += len(new)
+        numbers, missed = numbers + mine[new].tolist(), missed + [0] * len(new)
+        last = torch.cat([last, boxes[new]])
+        alive = [k for k, m in enumerate(missed) if m <= patience]
+        numbers, missed, last = [numbers[k] for k in alive], [missed[k] for k in alive], last[alive]
+        result.append(mine)
+    return result
+
+
+class Track:
+    """An object that is expected to move on as it did, and to keep its size while it is partly hidden.
+
+    Attributes
+    ----------
+    box : Tensor, shape (4,)
+        Where the whole object is believed to be.
+    velocity : Tensor, shape (2,)
+        Pixels a frame along x and y.
+    """
+
+    def __init__(self, number, box, kind):
+        self.number, self.box, self.kind = number, box, kind
+        self.velocity, self.missed, self.age = torch.zeros(2), 0, 0
+
+    def expected(self):
+        """The box in the next frame."""
+        return self.box + self.velocity.repeat(2)
+
+    def see(self, box):
+        """Take in the box of this frame. One that is much smaller than expected is of an object partly hidden."""
+        expected = self.expected()
+        if box_area(box) >= 0.8 * box_area(expected):
+            moved = (box[:2] + box[2:] - self.box[:2] - self.box[2:]) / 2
+            self.velocity = moved if self.age == 0 else 0.7 * self.velocity + 0.3 * moved
+            self.box = box
+        else:
+            self.box = expected
+        self.missed, self.age = 0, self.age + 1
+
+    def miss(self):
+        """Nothing was found in this frame: believe that it goes on behind something."""
+        self.box, self.missed = self.expected(), self.missed + 1
+
+
+def follow(frames, classes, threshold=0.2, patience=20):
+    """As :func:`track_by_iou`, with a memory: tracks move on, and come back from behind other objects.
+
+    Parameters
+    ----------
+    frames : sequence of Tensor, shape (n, 4)
+    classes : sequence of Tensor of int64, shape (n,)
+        A track keeps its class.
+    threshold : float
+    patience : int
+        Frames that an object may be hidden.
+
+    Returns
+    -------
+    list of Tensor of int64, shape (n,)
+    """
+    tracks, result, begun = [], [], 0
+    for boxes, kinds in zip(frames, classes, strict=True):
+        mine, unseen = torch.full((len(boxes),), -1), set(range(len(tracks)))
+        iou = box_iou(torch.stack([t.expected() for t in tracks]), boxes) if tracks else torch.zeros(0, len(boxes))
+        same = torch.tensor([t.kind for t in tracks])[:, None] == kinds[None]
+        for track, k in pair_up(torch.where(same, iou, -1.0), threshold):
+            mine[k] = tracks[track].number
+            tracks[track].see(boxes[k])
+            unseen.discard(track)
+        for track in unseen:
+            tracks[track].miss()
+        for k in torch.nonzero(mine < 0).flatten().tolist():
+            mine[k], begun = begun, begun + 1
+            tracks.append(Track(int(mine[k]), boxes[k], int(kinds[k])))
+        tracks = [t for t in tracks if t.missed <= patience]
+        result.append(mine)
+    return result
