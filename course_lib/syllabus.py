@@ -36,6 +36,8 @@ CHAPTERS = (
             "one program for CPU and GPU, hidden copies, honest timing, kernels, overlapping copies, the roofline"),
     Chapter(6, "augmentation", "Data augmentation", 150, ("numpy", "matplotlib"),
             "flip to mixup with one sampler, the same in four backends, one network in three frameworks, the time"),
+    Chapter(10, "mask_rcnn", "Detection and instance masks", 300, ("numpy", "matplotlib", "torch"),
+            "boxes, anchors, suppression, RoIAlign, three heads, average precision; objects followed through a video"),
 )  # fmt: skip
 
 

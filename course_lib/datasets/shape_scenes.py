@@ -109,7 +109,7 @@ def paint(things, background, noise, visible=VISIBLE):
         masks[k] = cover >= 0.5
         whole[k] = masks[k].sum()
     seen = masks.sum(axis=(1, 2))
-    ids = np.flatnonzero((seen >= np.maximum(visible * whole, 12)))
+    ids = np.flatnonzero(seen >= np.maximum(visible * whole, 12))
     return Scene(
         np.rint(255 * np.clip(image + noise, 0, 1)).astype(np.uint8),
         boxes_of(masks[ids]) if len(ids) else np.zeros((0, 4), np.float32),

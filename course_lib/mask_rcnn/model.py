@@ -237,5 +237,6 @@ class MaskRCNN(nn.Module):
 
 def mask_targets(masks, rois, size=28):
     """Masks (P, H, W) as seen through their regions (P, 4): shape (P, size, size), 0 or 1."""
-    cut = [roi_align(mask[None].float(), roi[None], 1, size, samples=1)[0, 0] for mask, roi in zip(masks, rois, strict=True)]
+    pairs = zip(masks[:, None].float(), rois[:, None], strict=True)
+    cut = [roi_align(mask, roi, 1, size, samples=1)[0, 0] for mask, roi in pairs]
     return (torch.stack(cut) >= 0.5).float() if cut else masks.new_zeros(0, size, size, dtype=torch.float32)

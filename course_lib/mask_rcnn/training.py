@@ -19,8 +19,8 @@ def images_of(scenes):
 
 def mirrored(image, boxes, classes, masks):
     """The same scene seen in a mirror: image, boxes and masks move together."""
-    W = image.shape[-1]
-    return image.flip(-1), torch.stack([W - boxes[:, 2], boxes[:, 1], W - boxes[:, 0], boxes[:, 3]], dim=1), classes, masks.flip(-1)
+    W, (x1, y1, x2, y2) = image.shape[-1], boxes.T
+    return image.flip(-1), torch.stack([W - x2, y1, W - x1, y2], dim=1), classes, masks.flip(-1)
 
 
 def rate(step, steps, warm_up):
