@@ -11,6 +11,9 @@ from course_lib.explore.controls import Explorer
 from course_lib.explore.conv_layer import gradient_errors
 from course_lib.explore.convolution import slide
 from course_lib.explore.gpu import pipeline
+from course_lib.explore.mask_rcnn import suppression
 from course_lib.explore.pooling import pool
 
-__all__ = ["Explorer", "descent", "gradient_errors", "pipeline", "pool", "probabilities", "slide", "warp"]
+__all__ = [
+    "Explorer", "descent", "gradient_errors", "pipeline", "pool", "probabilities", "slide", "suppression", "warp",
+]  # fmt: skip
