@@ -732,4 +732,10 @@ RIGHT = {
     "average_precision": [ap_by_loops, ap_by_searchsorted],
     "track_by_iou": [track_with_a_dictionary, track_with_arrays],
 }
-EQUIVALENT = {}
+EQUIVALENT = {
+    "nms": {
+        "True  ->  False": "PyTorch's sort on a CPU is stable in any case",
+        "(i, i + 1:)  ->  (i + 1:, i)": "the table of rivals is symmetric",
+    },
+    "track_by_iou": {"-1  ->  -2": "any number below 0 says that a box has no track yet"},
+}

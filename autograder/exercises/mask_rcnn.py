@@ -72,6 +72,7 @@ def box_iou(rng):
     yield case("boxes without area", f32([3, 3, 3, 3], [0, 0, 6, 6]), f32([3, 3, 3, 3], [2, 0, 2, 4]))
     boxes = some_boxes(rng, int(rng.integers(3, 6)))
     yield case("random boxes", boxes, np.concatenate([moved(rng, boxes), some_boxes(rng, 3)]))
+    yield case("sides measured in widths of the image", boxes[:2] / 64, moved(rng, boxes[:3]) / 64)
     yield case("none to compare with", some_boxes(rng, 2), np.zeros((0, 4), np.float32))
 
 
@@ -486,11 +487,14 @@ def drive_rpn_loss(answer, logits, offsets, match, targets):
 def rpn_loss(rng):
     """The two losses of the proposal network."""
     one = f32([0.5, 0.0, 0.0, 2.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0])
-    yield case("the worked example", f32(0, 0, 5), one, np.array([0, -1, -2]), np.zeros((3, 4), np.float32))
+    yield case(
+        "the worked example", f32(np.log(3), -np.log(3), 5), one, np.array([0, -1, -2]), np.zeros((3, 4), np.float32)
+    )
     yield case("background only", f32(-2, 1.5), np.ones((2, 4), np.float32), np.array([-1, -1]),
                np.zeros((2, 4), np.float32))  # fmt: skip
     yield case("everything ignored", f32(-2, 1.5), np.ones((2, 4), np.float32), np.array([-2, -2]),
                np.zeros((2, 4), np.float32))  # fmt: skip
+    yield case("a single anchor counts", f32(-2, 1.5), one[:2], np.array([-2, 0]), np.zeros((2, 4), np.float32))
     yield case("sure and wrong", f32(-200, 200, 90), np.zeros((3, 4), np.float32), np.array([0, -1, 1]),
                np.zeros((3, 4), np.float32))  # fmt: skip
     for name, hole in (("a random batch", 0.0), ("targets that are no numbers where there is no object", np.nan)):
@@ -759,12 +763,13 @@ def roi_align(rng):
     boxes = some_boxes(rng, 3, size=40.0)
     yield case("three channels, a map that is not square", features, boxes, 8, 3, 2)
     yield case("another stride, three samples", features, boxes * 2, 16, 2, 3)
+    yield case("two samples, if nothing is said", features, boxes, 8, 2)
     yield case("no box", features, np.zeros((0, 4), np.float32), 8, 2, 2)
 
 
 @roi_align.mistake("The samples lie half a cell too far to the right and below. Cell j has its centre at (j + ½) S, so "
                    "pixel x is at cell x / S - ½.")  # fmt: skip
-def half_a_cell_off(reference, features, boxes, stride, size, samples):
+def half_a_cell_off(reference, features, boxes, stride, size, samples=2):
     return _align(features, boxes, stride, size, samples, shift=stride / 2)
 
 
@@ -776,7 +781,7 @@ def corners_aligned(reference, *args):
 
 
 @roi_align.mistake("The boxes are rounded to whole cells first, as RoIPool does.")
-def rounded(reference, features, boxes, stride, size, samples):
+def rounded(reference, features, boxes, stride, size, samples=2):
     return _align(features, (boxes / stride).round() * stride, stride, size, samples)
 
 
@@ -805,7 +810,7 @@ def zeros_outside(reference, *args):
 
 
 @roi_align.mistake("x and y are exchanged. grid_sample wants x first; a map is [channel, y, x].")
-def xy_exchanged(reference, features, boxes, stride, size, samples):
+def xy_exchanged(reference, features, boxes, stride, size, samples=2):
     return reference(features, boxes, stride, size, samples).transpose(2, 3)
 
 
@@ -844,6 +849,7 @@ def paste_masks(rng):
     yield case("partly outside the image", rng.random((1, 3, 3)).astype(np.float32), f32([-3, 2, 5, 9]), 6, 7)
     boxes = some_boxes(rng, 3, size=12.0, least=3.0)
     yield case("three masks", rng.random((3, 4, 4)).astype(np.float32), boxes, 11, 13)
+    yield case("a box narrower than a pixel", rng.random((1, 2, 2)).astype(np.float32), f32([2.2, 1.3, 2.9, 1.9]), 4, 5)
     yield case("no mask", np.zeros((0, 4, 4), np.float32), np.zeros((0, 4), np.float32), 5, 6)
 
 
@@ -932,6 +938,7 @@ def average_precision(rng):
     none = np.zeros((0, 3), np.float32)
     yield case("the worked example", [(f32(0.9, 0.8, 0.7), f32([0.9, 0, 0], [0.1, 0.2, 0], [0, 0.8, 0]))])
     yield case("nothing found", [(np.zeros(0, np.float32), none)])
+    yield case("a single object", [(f32(0.9, 0.8), f32([0.2], [0.7]))])
     yield case("everything found", [(f32(0.9, 0.8, 0.4), f32([0, 0.9, 0], [0.8, 0, 0], [0, 0, 0.6]))])
     yield case("one object found twice", [(f32(0.9, 0.8, 0.7), f32([0.9, 0, 0.1], [0.8, 0.3, 0], [0, 0, 0.8]))])
     yield case("the surest comes last", [(f32(0.2, 0.9), f32([0.8, 0, 0], [0.9, 0.1, 0]))])

@@ -84,10 +84,11 @@ def average_precision(images, threshold=0.5):
     if sum(iou.shape[1] for _, iou in images) == 0:
         return float("nan")
     precision, recall = precision_recall(images, threshold)
+    if len(precision) == 0:
+        return 0.0
     wanted = torch.arange(101, dtype=torch.float64) / 100
     enough = recall[None] >= wanted[:, None]  # (101, K)
-    best = torch.where(enough, precision[None], 0.0).amax(dim=1) if len(precision) else torch.zeros(1)
-    return float(best.mean())
+    return float(torch.where(enough, precision[None], 0.0).amax(dim=1).mean())
 
 
 def coco_ap(detections, scenes, n_classes, of="boxes"):

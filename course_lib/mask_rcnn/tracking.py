@@ -54,7 +54,7 @@ def track_by_iou(frames, threshold=0.3, patience=2):
 
 
 class Track:
-    """An object that is expected to move on as it did, and to keep its size while it is partly hidden.
+    """An object that is expected to move on as it did, and to keep its size while something hides a part of it.
 
     Attributes
     ----------
@@ -62,34 +62,49 @@ class Track:
         Where the whole object is believed to be.
     velocity : Tensor, shape (2,)
         Pixels a frame along x and y.
+    area : Tensor, a single number
+        Of the whole object's box.
     """
 
     def __init__(self, number, box, kind):
         self.number, self.box, self.kind = number, box, kind
-        self.velocity, self.missed, self.age = torch.zeros(2), 0, 0
+        self.velocity, self.area = torch.zeros(2), box_area(box)
+        self.missed, self.age = 0, 0
 
     def expected(self):
         """The box in the next frame."""
         return self.box + self.velocity.repeat(2)
 
-    def see(self, box):
-        """Take in the box of this frame. One that is much smaller than expected is of an object partly hidden."""
-        expected = self.expected()
-        if box_area(box) >= 0.8 * box_area(expected):
-            moved = (box[:2] + box[2:] - self.box[:2] - self.box[2:]) / 2
-            self.velocity = moved if self.age == 0 else 0.7 * self.velocity + 0.3 * moved
-            self.box = box
+    def see(self, box, touched):
+        """Take in the box of this frame; ``touched``: whether another box touches it.
+
+        A box that is touched and has become smaller shows a part of the object. Then the object is believed to move
+        on, whole, as before.
+        """
+        if touched and box_area(box) < 0.9 * self.area:
+            self.box = self.expected()
         else:
-            self.box = expected
-        self.missed, self.age = 0, self.age + 1
+            moved = (box[:2] + box[2:] - self.box[:2] - self.box[2:]) / 2
+            self.age += 1
+            self.velocity = self.velocity + (moved - self.velocity) / min(self.age, 6)  # a mean over some frames
+            self.box, self.area = box, torch.maximum(box_area(box), 0.97 * self.area)
+        self.missed = 0
 
     def miss(self):
         """Nothing was found in this frame: believe that it goes on behind something."""
         self.box, self.missed = self.expected(), self.missed + 1
 
 
+def touching(boxes, reach=2.0):
+    """Whether another box comes within ``reach`` pixels, for each of ``boxes`` (n, 4): bool, shape (n,)."""
+    grown = boxes + boxes.new_tensor([-reach, -reach, reach, reach])
+    return (box_iou(grown, boxes).fill_diagonal_(0) > 0).any(dim=1)
+
+
 def follow(frames, classes, threshold=0.2, patience=20):
-    """As :func:`track_by_iou`, with a memory: tracks move on, and come back from behind other objects.
+    """As :func:`track_by_iou`, with a memory: a track moves on, and is found again behind what hid it.
+
+    Boxes are compared with where each track is *expected* (:class:`Track`), and a longer patience does no harm.
 
     Parameters
     ----------
@@ -108,10 +123,11 @@ def follow(frames, classes, threshold=0.2, patience=20):
     for boxes, kinds in zip(frames, classes, strict=True):
         mine, unseen = torch.full((len(boxes),), -1), set(range(len(tracks)))
         iou = box_iou(torch.stack([t.expected() for t in tracks]), boxes) if tracks else torch.zeros(0, len(boxes))
+        hidden = touching(boxes)
         same = torch.tensor([t.kind for t in tracks])[:, None] == kinds[None]
         for track, k in pair_up(torch.where(same, iou, -1.0), threshold):
             mine[k] = tracks[track].number
-            tracks[track].see(boxes[k])
+            tracks[track].see(boxes[k], bool(hidden[k]))
             unseen.discard(track)
         for track in unseen:
             tracks[track].miss()
