@@ -72,7 +72,16 @@ def augmentation():
         yield Metric(*line)
 
 
-CHAPTERS = {"cnn": cnn, "augmentation": augmentation}
+def mask_rcnn():
+    """Chapter 10: AP on 100 test scenes after 700 steps."""
+    from benchmarks import mask_rcnn as chapter
+
+    scores = [chapter.run(seed)[1] for seed in chapter.SEEDS]
+    for line in chapter.lines(scores, chapter.SEEDS):
+        yield Metric(*line)
+
+
+CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "mask_rcnn": mask_rcnn}
 
 
 def record(chapter):

@@ -377,16 +377,25 @@ def test_identities_are_kept_through_an_occlusion():
     assert len(hidden) >= 10
     assert hidden == list(range(hidden[0], hidden[-1] + 1))
     boxes = [torch.from_numpy(frame.boxes) for frame in frames]
-    classes = [torch.from_numpy(frame.classes) for frame in frames]
-    for numbers, frame in zip(library.follow(boxes, classes), frames, strict=True):
+    for numbers, frame in zip(library.follow(boxes), frames, strict=True):
         assert numbers.tolist() == frame.ids.tolist()
     assert max(int(n.max()) for n in library.track_by_iou(boxes)) > 2  # IoU with the last box alone loses the disc
 
 
 def test_following_copes_with_frames_without_boxes():
     none = torch.zeros(0, 4)
-    numbers = library.follow([none, none], [torch.zeros(0, dtype=torch.int64)] * 2)
+    numbers = library.follow([none, none])
     assert [n.tolist() for n in numbers] == [[], []]
+
+
+def test_of_several_detections_in_one_place_one_is_followed():
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [40, 0, 50, 10], [80, 0, 90, 10]])
+    many = library.Detections(boxes, torch.tensor([0, 1, 1, 0]), torch.tensor([0.9, 0.8, 0.7, 0.2]), boxes > 0)
+    assert library.sure(many).boxes.tolist() == boxes[[0, 2]].tolist()
+    assert library.usual_class([torch.tensor([0, 1])] * 3, [torch.tensor([2, 0])] * 2 + [torch.tensor([1, 0])]) == {
+        0: 2,
+        1: 0,
+    }
 
 
 def test_pairs_are_taken_best_first():

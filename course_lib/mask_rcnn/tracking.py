@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.mask_rcnn.boxes import box_area, box_iou
+from course_lib.mask_rcnn.boxes import box_area, box_iou, nms
 
 
 def pair_up(iou, threshold):
@@ -66,8 +66,8 @@ class Track:
         Of the whole object's box.
     """
 
-    def __init__(self, number, box, kind):
-        self.number, self.box, self.kind = number, box, kind
+    def __init__(self, number, box):
+        self.number, self.box = number, box
         self.velocity, self.area = torch.zeros(2), box_area(box)
         self.missed, self.age = 0, 0
 
@@ -81,7 +81,7 @@ class Track:
         A box that is touched and has become smaller shows a part of the object. Then the object is believed to move
         on, whole, as before.
         """
-        if touched and box_area(box) < 0.9 * self.area:
+        if touched and box_area(box) < 0.95 * self.area:
             self.box = self.expected()
         else:
             moved = (box[:2] + box[2:] - self.box[:2] - self.box[2:]) / 2
@@ -101,7 +101,7 @@ def touching(boxes, reach=2.0):
     return (box_iou(grown, boxes).fill_diagonal_(0) > 0).any(dim=1)
 
 
-def follow(frames, classes, threshold=0.2, patience=20):
+def follow(frames, threshold=0.15, patience=20):
     """As :func:`track_by_iou`, with a memory: a track moves on, and is found again behind what hid it.
 
     Boxes are compared with where each track is *expected* (:class:`Track`), and a longer patience does no harm.
@@ -109,8 +109,6 @@ def follow(frames, classes, threshold=0.2, patience=20):
     Parameters
     ----------
     frames : sequence of Tensor, shape (n, 4)
-    classes : sequence of Tensor of int64, shape (n,)
-        A track keeps its class.
     threshold : float
     patience : int
         Frames that an object may be hidden.
@@ -120,12 +118,11 @@ def follow(frames, classes, threshold=0.2, patience=20):
     list of Tensor of int64, shape (n,)
     """
     tracks, result, begun = [], [], 0
-    for boxes, kinds in zip(frames, classes, strict=True):
+    for boxes in frames:
         mine, unseen = torch.full((len(boxes),), -1), set(range(len(tracks)))
         iou = box_iou(torch.stack([t.expected() for t in tracks]), boxes) if tracks else torch.zeros(0, len(boxes))
         hidden = touching(boxes)
-        same = torch.tensor([t.kind for t in tracks])[:, None] == kinds[None]
-        for track, k in pair_up(torch.where(same, iou, -1.0), threshold):
+        for track, k in pair_up(iou, threshold):
             mine[k] = tracks[track].number
             tracks[track].see(boxes[k], bool(hidden[k]))
             unseen.discard(track)
@@ -133,7 +130,40 @@ def follow(frames, classes, threshold=0.2, patience=20):
             tracks[track].miss()
         for k in torch.nonzero(mine < 0).flatten().tolist():
             mine[k], begun = begun, begun + 1
-            tracks.append(Track(int(mine[k]), boxes[k], int(kinds[k])))
+            tracks.append(Track(int(mine[k]), boxes[k]))
         tracks = [t for t in tracks if t.missed <= patience]
         result.append(mine)
     return result
+
+
+def sure(detections, score=0.6, threshold=0.6):
+    """The detections to follow: those with at least this score, and of several in one place, whatever their class, one.
+
+    Parameters
+    ----------
+    detections : Detections
+    score : float
+    threshold : float
+        The IoU above which two are in one place.
+
+    Returns
+    -------
+    Detections
+    """
+    few = type(detections)(*(part[detections.scores >= score] for part in detections))
+    kept = nms(few.boxes, few.scores, torch.zeros(len(few.scores)), threshold)
+    return type(detections)(*(part[kept] for part in few))
+
+
+def usual_class(numbers, classes):
+    """The class that each track was called most often: a dictionary from its number.
+
+    Parameters
+    ----------
+    numbers, classes : sequence of Tensor of int64, shape (n,)
+        Of each frame.
+    """
+    votes = {}
+    for number, kind in zip(torch.cat(list(numbers)).tolist(), torch.cat(list(classes)).tolist(), strict=True):
+        votes.setdefault(number, []).append(kind)
+    return {number: max(set(kinds), key=kinds.count) for number, kinds in votes.items()}

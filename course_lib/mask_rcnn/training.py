@@ -1,6 +1,7 @@
 """Training: batches with flips, a learning rate that rises and falls, and losses that can be watched."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -86,6 +87,21 @@ def new_model(n_classes, seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return MaskRCNN(n_classes)
+
+
+WEIGHTS = Path(__file__).resolve().parents[2] / "data" / "mask_rcnn_weights.pt"
+
+
+def trained(path=WEIGHTS):
+    """The network as ``new_model(4, 0)`` and 700 steps of :func:`train` leave it, for whoever does not want to wait.
+
+    The weights are stored with 16 bits each. ``python -m benchmarks.mask_rcnn weights`` makes the file.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path} is not there; train a network, or run python -m benchmarks.mask_rcnn weights")
+    model = new_model(4)
+    model.load_state_dict({name: w.float() for name, w in torch.load(path, weights_only=True).items()})
+    return model
 
 
 def detect_all(model, scenes, batch=10, **how):
