@@ -1,11 +1,13 @@
 """Boxes, masks and words drawn over an image, and frames made into a moving picture."""
 
+import base64
 import colorsys
+import html
 import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 COLOURS = ((86, 180, 233), (230, 159, 0), (0, 190, 130), (204, 121, 167))  # after Okabe and Ito, one for each class
 
@@ -44,15 +46,15 @@ def overlay(image, boxes=(), masks=None, labels=(), colours=None, scale=3, thick
         mask = np.asarray(mask)
         picture[mask] = 0.45 * picture[mask] + 0.55 * np.array(colour)
     drawn = Image.fromarray(np.rint(picture).astype(np.uint8).repeat(scale, 0).repeat(scale, 1))
-    pen = ImageDraw.Draw(drawn)
+    pen, font = ImageDraw.Draw(drawn), ImageFont.load_default(4 * scale + 2)
     for k, (box, colour) in enumerate(zip(boxes, colours, strict=False)):
         x1, y1, x2, y2 = (float(v) * scale for v in box)
         pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=thick)
         if k < len(labels) and labels[k]:
-            left, top, right, bottom = pen.textbbox((x1, 0), labels[k])
+            left, top, right, bottom = pen.textbbox((x1, 0), labels[k], font=font)
             y = y1 - (bottom + 3) if y1 >= bottom + 3 else y1
             pen.rectangle((left - 1, y, right + 2, y + bottom + 3), fill=colour)
-            pen.text((x1, y + 1), labels[k], fill=(0, 0, 0))
+            pen.text((x1, y + 1), labels[k], fill=(0, 0, 0), font=font)
     return np.asarray(drawn)
 
 
@@ -84,7 +86,7 @@ def gif(frames, path=None, per_second=12):
     Returns
     -------
     bytes
-        The GIF; ``IPython.display.Image(data=..., format="gif")`` shows it.
+        The GIF; :func:`inline` shows it.
     """
     if not len(frames):
         raise ValueError("there is no frame; a moving picture needs at least one")
@@ -95,3 +97,8 @@ def gif(frames, path=None, per_second=12):
     if path is not None:
         Path(path).write_bytes(stream.getvalue())
     return stream.getvalue()
+
+
+def inline(data, description):
+    """A GIF as HTML for a notebook, with words for whoever cannot see it."""
+    return f'<img alt="{html.escape(description)}" src="data:image/gif;base64,{base64.b64encode(data).decode()}">'
