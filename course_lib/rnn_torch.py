@@ -134,8 +134,9 @@ class Writer(nn.Module):
             z = self.linear(out[0]).numpy().astype(np.float64)
             now = np.asarray(draw(z, temperature, rng.random(len(praise))))
             rows.append(now)
-        rows = np.stack(rows, axis=1)
-        return np.where((rows == EOS).any(axis=1, keepdims=True), rows, np.append(rows[:, :-1], rows[:, :1] * 0 + EOS, 1))
+        rows = np.stack(rows, axis=1)  # (N, T)
+        rows[~(rows == EOS).any(axis=1), -1] = EOS  # what has found no end is cut off
+        return rows
 
 
 def fit(model, loss_of, data, epochs, rng, lr=5e-3, batch=64, progress=False):

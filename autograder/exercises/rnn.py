@@ -9,7 +9,7 @@ SPECIALS = ["<pad>", "<unk>", "<bos>", "<eos>"]
 WORDS = ["the", "cat", "sat", "on", "mat", "dog", "ran", "to", "a", "big", "red", "hat"]
 
 
-def _words(rng, n, kinds=len(WORDS)):
+def _words(rng, n, kinds=12):
     """``n`` words, some far more frequent than others."""
     p = 1 / np.arange(1, kinds + 1)
     return [str(word) for word in rng.permutation(WORDS)[rng.choice(kinds, size=n, p=p / p.sum())]]
@@ -32,13 +32,13 @@ def _sigmoid(a):
     points=2,
     hints=(
         "What is the first thing you need to know about every token? And by which two things is the list sorted?",
-        "Count with collections.Counter. sorted(..., key=lambda token: (-counts[token], token)) puts the frequent first "
-        "and breaks ties alphabetically. The four special tokens are not sorted: they stand in front.",
+        "Count with collections.Counter. sorted(..., key=lambda token: (-counts[token], token)) puts the frequent "
+        "first and breaks ties alphabetically. The four special tokens are not sorted: they stand in front.",
     ),
 )
 def build_vocab(rng):
     """List the known tokens: the four special ones, then the others by frequency."""
-    yield case("the worked example", "the cat sat on the mat the cat".split())
+    yield case("the worked example", ["the", "cat", "sat", "on", "the", "mat", "the", "cat"])
     yield case("one word too rare", ["b", "a", "b", "c", "a"], min_count=2)
     yield case("equally frequent: alphabetical", ["pear", "fig", "apple", "fig", "pear", "apple", "kiwi"])
     yield case("many rare words, and <unk> in the text", ["<unk>", "x", "y", "<unk>", "z", "<unk>", "v", "v", "v"], 2)
@@ -241,8 +241,8 @@ def joined(reference, row, vocab):
     hints=(
         "How many n-grams are there in a text of S tokens? Which axis of the table is the token that follows, and what "
         "must the probabilities along it sum to?",
-        "counts = np.zeros((K,) * n); np.add.at(counts, tuple(x[k : k + S - n + 1] for k in range(n)), 1); add alpha to "
-        "every entry; divide by the sum along axis=-1, keepdims=True; take the logarithm.",
+        "counts = np.zeros((K,) * n); np.add.at(counts, tuple(x[k : k + S - n + 1] for k in range(n)), 1); add alpha "
+        "to every entry; divide by the sum along axis=-1, keepdims=True; take the logarithm.",
     ),
 )
 def ngram_log_prob(rng):
@@ -496,9 +496,9 @@ def drive_backward(answer, *args):
 )
 def rnn_backward(rng):
     """Back-propagation through time."""
-    one = np.array([[[1.0]], [[0.0]]]), np.array([[[1.0]], [[0.0]]])
+    dh, x = np.array([[[1.0]], [[1.0]]]), np.array([[[1.0]], [[0.0]]])
     h = np.array([[[0.0]], [[0.5]], [[0.25]]])
-    yield case("one state, two steps, numbers by hand", *one, h, np.array([[2.0]]), np.array([[0.5]]))
+    yield case("the worked example", dh, x, h, np.array([[2.0]]), np.array([[0.5]]))
     yield case("a single step", *_recurrence(rng, 1, 2, 3, 2))
     yield case("two steps, one sequence", *_recurrence(rng, 2, 1, 2, 2))
     yield case("five steps, three sequences", *_recurrence(rng, 5, 3, 4, 3))
@@ -580,9 +580,9 @@ why_gradients_vanish = Written("why_gradients_vanish", points=3)
     reference="course_lib.rnn:stream_batches",
     points=2,
     hints=(
-        "N = 2 streams of a text 0 1 2 3 ... 8: where does the second begin? Where does its second piece of T = 2 begin?",
-        "L = (len(indices) - 1) // N; rows = indices[: N * L].reshape(N, L). Drop what does not fill B = L // T pieces, "
-        "reshape to (N, B, T), transpose to (B, T, N). For y begin one index later.",
+        "N = 2 streams of a text 0 1 2 3 ... 8: where does the second begin? And its second piece of T = 2?",
+        "L = (len(indices) - 1) // N; rows = indices[: N * L].reshape(N, L). Drop what does not fill B = L // T "
+        "pieces, reshape to (N, B, T), transpose to (B, T, N). For y begin one index later.",
     ),
 )
 def stream_batches(rng):
@@ -616,7 +616,7 @@ def shifted_back(reference, indices, N, T):
     return y, x
 
 
-@stream_batches.mistake("The last target of each piece is its own first token: np.roll turns around. Cut y from the text.")
+@stream_batches.mistake("The last target of a piece is its own first token: np.roll turns around. Cut y from the text.")
 def rolled(reference, indices, N, T):
     x, _ = reference(indices, N, T)
     return x, np.roll(x, -1, axis=1)
@@ -641,9 +641,9 @@ def dealt_out(reference, indices, N, T):
     reference="course_lib.rnn:clip_gradients",
     points=2,
     hints=(
-        "What should stay the same about the gradient: each of its entries, or its direction? When is nothing to be done?",
-        "norm = sqrt of the sum of the squares of all entries of all arrays; if norm > max_norm multiply every array by "
-        "max_norm / norm, in a new dictionary.",
+        "What should stay the same about the gradient: each entry, or its direction? When is nothing to be done?",
+        "norm = sqrt of the sum of the squares of all entries of all arrays; if norm > max_norm multiply every array "
+        "by max_norm / norm, in a new dictionary.",
     ),
     tolerance=Tolerance(rtol=1e-5),  # PyTorch adds 1e-6 to the norm
 )

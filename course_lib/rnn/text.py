@@ -80,8 +80,8 @@ def stream_batches(indices, N, T):
     .. math:: x_{b,t,n} = s_{\,nL + bT + t}, \qquad y_{b,t,n} = s_{\,nL + bT + t + 1},
               \qquad L = \left\lfloor \frac{|s| - 1}{N} \right\rfloor
 
-    Piece ``b + 1`` of stream ``n`` goes on where piece ``b`` ends, so a state that is carried from one to the next meets
-    the text that it belongs to. What does not fill a piece at the end of a stream is left out.
+    Piece ``b + 1`` of stream ``n`` goes on where piece ``b`` ends, so a state that is carried from one to the next
+    meets the text that it belongs to. What does not fill a piece at the end of a stream is left out.
 
     Parameters
     ----------
