@@ -80,7 +80,15 @@ def augmentation():
         yield Metric(*line)
 
 
-CHAPTERS = {"cnn": cnn, "augmentation": augmentation}
+def rnn():
+    """Chapter 11 on Python's reference: what both character models make of the test text."""
+    from benchmarks import rnn as chapter
+
+    for name, values, at_most in chapter.lines([chapter.one_seed(seed) for seed in chapter.SEEDS]):
+        yield Metric(name, values, at_most=at_most)
+
+
+CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "rnn": rnn}
 
 
 def record(chapter):
