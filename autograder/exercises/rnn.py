@@ -508,11 +508,11 @@ def rnn_backward(rng):
 
 
 def _backward(dh, x, h, W, U, carry=1, slope=True, state=1, seen=0, last_only=False, turned=False, forwards=False,
-              keep=1):  # fmt: skip
+              keep=1, carried=1):  # fmt: skip
     dx, dW, dU, db = np.zeros_like(x), np.zeros_like(W), np.zeros_like(U), np.zeros(len(U))
     s, T = np.zeros_like(h[0]), len(x)
     for t in range(T) if forwards else reversed(range(T)):
-        da = (0 if last_only and t < T - 1 else dh[t]) + s
+        da = (0 if last_only and t < T - 1 else dh[t]) + carried * s
         if slope:
             da = da * (1 - h[t + state] ** 2)
         dW, dU, db = keep * dW + da.T @ x[t], keep * dU + da.T @ h[t + seen], keep * db + da.sum(axis=0)
@@ -522,10 +522,16 @@ def _backward(dh, x, h, W, U, carry=1, slope=True, state=1, seen=0, last_only=Fa
 
 
 @rnn_backward.mistake(
-    "Nothing flows from one step to the one before it. The state reaches the loss through the next state as well: "
-    "add s = da @ U of the later step."
+    "s is computed but not used. The state reaches the loss through the next state as well: da = (dh[t] + s) * ..."
 )
 def no_carry(reference, *args):
+    return _backward(*args, carried=0)
+
+
+@rnn_backward.mistake(
+    "Nothing flows from one step to the one before it: s stays 0. At the end of each step, s = da @ U."
+)
+def never_set(reference, *args):
     return _backward(*args, carry=0)
 
 
