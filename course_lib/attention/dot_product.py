@@ -102,7 +102,8 @@ def padding_mask(tokens, pad=0):
 def positional_encoding(T, d):
     r"""Waves of many lengths, from which a position can be read (Vaswani et al., 2017).
 
-    .. math:: P_{t,2i} = \sin\!\big(t \, / \, 10000^{2i/d}\big), \qquad P_{t,2i+1} = \cos\!\big(t \, / \, 10000^{2i/d}\big)
+    .. math:: P_{t,2i} = \sin\!\big(t \, / \, 10000^{2i/d}\big), \qquad
+              P_{t,2i+1} = \cos\!\big(t \, / \, 10000^{2i/d}\big)
 
     Parameters
     ----------

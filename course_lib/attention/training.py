@@ -11,7 +11,7 @@ from course_lib.datasets.dates import BOS, EOS, ISO_LENGTH, PAD, SYMBOLS, decode
 
 
 def schedule(done, warm_up=0.1):
-    """A factor for the learning rate: up in a straight line, then down half a cosine wave. ``done`` runs from 0 to 1."""
+    """A factor for the learning rate: up in a line, then down half a cosine wave; ``done`` is 0..1."""
     if done < warm_up:
         return done / warm_up
     return 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))

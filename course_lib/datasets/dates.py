@@ -141,6 +141,8 @@ def dates(n_train=20_000, n_validation=500, n_test=1000, seed=0):
 
 def _pairs(days, rng):
     written = [FIRST + datetime.timedelta(int(day)) for day in days]
-    source = source_of([FORMATS[k](t) for k, t in zip(rng.integers(len(FORMATS), size=len(days)), written, strict=True)])
+    source = source_of(
+        [FORMATS[k](t) for k, t in zip(rng.integers(len(FORMATS), size=len(days)), written, strict=True)]
+    )
     target = np.array([[BOS, *encode(t.isoformat()), EOS] for t in written], np.int64).reshape(-1, ISO_LENGTH + 1)
     return Pairs(source, target)
