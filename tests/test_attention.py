@@ -83,7 +83,9 @@ def test_odd_widths_and_heads_that_do_not_divide_are_refused():
 def copy_attention(ours, theirs):
     """Torch keeps the three projections in one matrix."""
     d = ours.output.in_features
-    parts = zip((ours.query, ours.key, ours.value), theirs.in_proj_weight.split(d), theirs.in_proj_bias.split(d))
+    parts = zip(
+        (ours.query, ours.key, ours.value), theirs.in_proj_weight.split(d), theirs.in_proj_bias.split(d), strict=True
+    )
     with torch.no_grad():
         for layer, weight, bias in parts:
             layer.weight.copy_(weight)
@@ -309,7 +311,7 @@ def test_exact_match_counts_whole_texts():
 
 def lookup_by_a_loop(query, keys, values):
     e = [math.exp(float(query @ k) - max(float(query @ j) for j in keys)) for k in keys]
-    return sum(a * v for a, v in zip(e, values)) / sum(e)
+    return sum(a * v for a, v in zip(e, values, strict=True)) / sum(e)
 
 
 def lookup_by_a_product(query, keys, values):
@@ -332,7 +334,7 @@ def attention_by_loops(q, k, v, mask=None):
         seen = [s for s in range(k.shape[-2]) if allowed[index][s]]
         scores = [float(q[index] @ k[index[:-1]][s]) / math.sqrt(q.shape[-1]) for s in seen]
         e = [math.exp(score - max(scores)) for score in scores]
-        for s, a in zip(seen, e):
+        for s, a in zip(seen, e, strict=True):
             weights[index][s] = a / sum(e)
     return weights @ v, weights
 
@@ -358,8 +360,8 @@ class HeadsByLoop(library.MultiHeadAttention):
         w, parts, weights = q.shape[-1] // self.heads, [], []
         for h in range(self.heads):
             cut = slice(h * w, (h + 1) * w)
-            y, a = attention_by_einsum(q[..., cut], k[..., cut], v[..., cut], None if mask is None else mask[..., 0, :, :]
-                                       if mask.ndim == 4 else mask)  # fmt: skip
+            seen = mask[:, 0] if mask is not None and mask.ndim == 4 else mask
+            y, a = attention_by_einsum(q[..., cut], k[..., cut], v[..., cut], seen)
             parts.append(y)
             weights.append(a)
         self.weights = torch.stack(weights, 1)

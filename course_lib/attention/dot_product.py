@@ -27,7 +27,7 @@ def soft_lookup(query, keys, values):
     """
     scores = torch.stack([query @ key for key in keys])  # (S,)
     weights = torch.softmax(scores, dim=0)
-    return sum(weight * value for weight, value in zip(weights, values, strict=True))
+    return sum(weights[s] * values[s] for s in range(len(keys)))
 
 
 def scaled_dot_product_attention(q, k, v, mask=None):

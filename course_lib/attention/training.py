@@ -41,7 +41,7 @@ def batches(pairs, size, rng):
         yield torch.from_numpy(source), torch.from_numpy(pairs.target[rows])
 
 
-def fit(model, pairs, epochs, seed, lr=2e-3, batch_size=128, watch=None, progress=False):
+def fit(model, pairs, epochs, seed, lr=2e-3, batch_size=128, watch=None, progress=False, batches=batches):
     """Train with AdamW, a learning rate that rises and falls, and gradients clipped at norm 1.
 
     Parameters
@@ -54,6 +54,8 @@ def fit(model, pairs, epochs, seed, lr=2e-3, batch_size=128, watch=None, progres
     watch : callable, optional
         ``watch(losses)`` every 10 steps.
     progress : bool
+    batches : callable
+        ``batches(pairs, batch_size, rng)`` yields the mini-batches of an epoch.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def fit(model, pairs, epochs, seed, lr=2e-3, batch_size=128, watch=None, progres
     from tqdm.auto import tqdm
 
     rng = np.random.default_rng(seed)
-    steps = epochs * math.ceil(len(pairs.source) / batch_size)
+    steps = epochs * math.ceil(len(pairs[0]) / batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
     rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule((step + 1) / (steps + 1)))
     losses, bar = [], tqdm(total=steps, unit="step", disable=not progress)
@@ -135,6 +137,29 @@ def beams_of(model, text, width=4):
         return model.decode(target, memory.expand(B, -1, -1), source.expand(B, -1))
 
     return [(decode(symbols), math.exp(p)) for symbols, p in beam_search(score, BOS, EOS, ISO_LENGTH, width)]
+
+
+@torch.no_grad()
+def look(model, text):
+    """Translate one text and say where each symbol of the translation has looked.
+
+    Returns
+    -------
+    str
+        The translation.
+    ndarray, shape (layers, H, T, S)
+        Weights of the decoder's attention to the source: row ``t`` was there when symbol ``t`` was written.
+    """
+    source = torch.from_numpy(source_of([text]))
+    written = translate(model, source)[0]
+    length = int(np.argmax(written == EOS)) if EOS in written else len(written)
+    target = torch.tensor([[BOS, *written[: length - 1]]])
+    model.decode(target, model.encode(source), source)
+    if hasattr(model, "decoder"):
+        weights = torch.stack([block.look_at_memory.weights[0] for block in model.decoder])
+    else:
+        weights = model.weights[None, :1]
+    return decode(written), weights.numpy()
 
 
 def date_transformer(seed, Block=None, **sizes):
