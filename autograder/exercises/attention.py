@@ -26,8 +26,6 @@ SEALED = {
         "torch.nn.functional.scaled_dot_product_attention",
         "torch.ao.nn.quantizable.MultiheadAttention",
         "torch.ao.nn.quantized.MultiheadAttention",
-        "torch.nn.attention.flex_attention.flex_attention",
-        "torch.nn.attention.varlen.varlen_attn",
     ),
     "operators": (
         "aten::scaled_dot_product_attention",
@@ -42,12 +40,9 @@ SEALED = {
     "files": (
         "torch/nn/attention",
         "torch/_higher_order_ops/flex_attention.py",
-        "torch/_decomp",
-        "torch/_refs",
-        "torch/_inductor",
+        "torch/_inductor/fx_passes",
         "torch/onnx",
         "torch/testing/_internal",
-        "torch/utils/benchmark",
     ),
 }
 
