@@ -37,7 +37,7 @@ CHAPTERS = (
     Chapter(6, "augmentation", "Data augmentation", 150, ("numpy", "matplotlib"),
             "flip to mixup with one sampler, the same in four backends, one network in three frameworks, the time"),
     Chapter(7, "resnet", "Residual networks", 210, ("numpy", "matplotlib", "tensorflow", "keras"),
-            "batch normalisation and the residual branch by hand; ResNet-18 to 152 from one table, plain nets beside them"),
+            "batch normalisation and the residual branch by hand; ResNet-18 to 152 from one table, plain ones beside"),
 )  # fmt: skip
 
 

@@ -403,7 +403,7 @@ def no_projection(reference, x, filters, stride=1):
     return keras.layers.ReLU()(keras.layers.Add()([conv_bn(y, filters, 3), x]))
 
 
-@residual_block.mistake("The stride is on the second convolution. It belongs to the first; the other then has less to do.")
+@residual_block.mistake("The stride is on the second convolution. It belongs to the first: less work for the other.")
 def stride_on_the_second(reference, x, filters, stride=1):
     y = keras.layers.ReLU()(conv_bn(x, filters, 3))
     y = conv_bn(y, filters, 3, stride)

@@ -10,7 +10,7 @@ layers = keras.layers
 
 
 def conv_bn(x, filters, size, stride=1):
-    """Convolution without bias, then batch normalisation: ``(N, H, W, C)`` to ``(N, H / S, W / S, filters)``, rounded up."""
+    """Convolution without bias, then batch normalisation: ``(N, H, W, C)`` to ``(N, H / S, W / S, filters)``."""
     if size > 1 and stride > 1:
         x = layers.ZeroPadding2D(size // 2)(x)
     padding = "same" if stride == 1 else "valid"

@@ -25,8 +25,8 @@ def drawing(model):
         size = f" {layer.kernel_size[0]}×{layer.kernel_size[1]}" if hasattr(layer, "kernel_size") else ""
         size += f", stride {layer.strides[0]}" if size and layer.strides[0] > 1 else ""
         bold = " font-weight='bold'" if kind == "Add" else ""
-        parts.append(f"<text x='{LEFT + 14}' y='{y + 4}'{bold}>{html.escape(kind + size)}</text>"
-                     f"<text x='{LEFT + 270}' y='{y + 4}'>{shape}</text><circle cx='{LEFT}' cy='{y}' r='3'/>")  # fmt: skip
+        parts.append(f"<circle cx='{LEFT}' cy='{y}' r='3'/><text x='{LEFT + 270}' y='{y + 4}'>{shape}</text>")
+        parts.append(f"<text x='{LEFT + 14}' y='{y + 4}'{bold}>{html.escape(kind + size)}</text>")
         given = layer.input if isinstance(layer.input, (list, tuple)) else [layer.input]
         for before in {tensor._keras_history.operation.name for tensor in given} - {layer.name}:
             top = ROW * place[before] + ROW // 2
@@ -38,7 +38,8 @@ def drawing(model):
                 path = f"M{LEFT},{top}C{LEFT - bend},{top} {LEFT - bend},{y} {LEFT},{y}"
                 parts.append(f"<path d='{path}' stroke='#D55E00' stroke-width='2' fill='none'/>")
     height = ROW * len(place)
+    name = html.escape(model.name)
     return (
         f"<svg viewBox='0 0 520 {height}' width='520' height='{height}' role='img' fill='currentColor' "
-        f"font-size='13' aria-label='the layers of {html.escape(model.name)} and their connections'>{''.join(parts)}</svg>"
+        f"font-size='13' aria-label='the layers of {name} and their connections'>{''.join(parts)}</svg>"
     )
