@@ -29,7 +29,7 @@ from course_lib.resnet.twin import TorchBlock, block_weights, to_torch, twin_of_
 
 __all__ = [
     "ROWS", "BatchNorm", "Residual", "TorchBlock", "accuracy", "batch_norm_backward", "block_cost", "block_weights",
-    "bottleneck_block", "build_resnet", "compare", "conv_bn", "conv_cost", "cost", "dense_block", "drawing", "free_block",
-    "inception_block", "plain_block", "prepare", "residual_block", "resnet", "separable_block", "to_torch", "train",
-    "twin_of_block", "vgg", "wide_resnet_parameters", "with_new_head",
+    "bottleneck_block", "build_resnet", "compare", "conv_bn", "conv_cost", "cost", "dense_block", "drawing",
+    "free_block", "inception_block", "plain_block", "prepare", "residual_block", "resnet", "separable_block",
+    "to_torch", "train", "twin_of_block", "vgg", "wide_resnet_parameters", "with_new_head",
 ]  # fmt: skip
