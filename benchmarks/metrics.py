@@ -72,7 +72,15 @@ def augmentation():
         yield Metric(*line)
 
 
-CHAPTERS = {"cnn": cnn, "augmentation": augmentation}
+def attention():
+    """Chapter 12: dates that training never saw, written by a Transformer and by recurrent translators."""
+    from benchmarks import attention as chapter
+
+    for line in chapter.lines(chapter.measure()):
+        yield Metric(*line)
+
+
+CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "attention": attention}
 
 
 def record(chapter):

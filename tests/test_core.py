@@ -105,6 +105,10 @@ RIGHT_KINDS = {
     "float32": lambda x: np.cumsum(x).astype(np.float32),
     "a tensor": lambda x: torch.cumsum(torch.from_numpy(x), 0),
     "a tensor with a gradient": lambda x: torch.cumsum(torch.from_numpy(x), 0).requires_grad_(),
+    "a parameter": lambda x: torch.nn.Parameter(torch.cumsum(torch.from_numpy(x), 0)),
+    "a tensor whose sign is not applied yet": lambda x: (
+        torch.complex(torch.from_numpy(x), -torch.cumsum(torch.from_numpy(x), 0)).conj().imag
+    ),
     "a subclass": lambda x: np.cumsum(x).view(LyingArray),
     "a view with strides": lambda x: np.repeat(np.cumsum(x), 2)[::2],
     "Fortran order": lambda x: np.asfortranarray(np.cumsum(x)),
@@ -122,6 +126,15 @@ def test_numbers_of_every_kind_are_numbers():
         assert difference(plain(one), plain(1)) is None
     assert difference(plain(True), plain(1)).kind == "dtype"
     assert difference(plain(1.0), plain(1)).kind == "dtype"
+
+
+def test_tensors_inside_lists_and_dictionaries_become_arrays_and_bfloat16_becomes_float32():
+    x = torch.arange(6.0).reshape(2, 3)
+    for held in ({"y": x}, [x.T.contiguous().T], (x.expand(1, 2, 3)[0],)):
+        [found] = plain(held).values() if isinstance(held, dict) else plain(held)
+        assert type(found) is np.ndarray and found.dtype == np.float32
+        np.testing.assert_array_equal(found, np.arange(6).reshape(2, 3))
+    assert plain(x.to(torch.bfloat16)).dtype == np.float32
 
 
 def test_an_argument_that_is_written_into_is_a_failure_with_its_own_message_and_harms_no_other_case():

@@ -1,65 +1,133 @@
-"""What a submission can import while a chapter is graded: its packages and the chapters before, no more."""
+"""While a chapter is graded, a package does not answer its exercises: by whatever name it is called."""
 
 import pytest
 
-from autograder.grading import protocol
-from autograder.grading.sandbox import Zygote
-from course_lib.syllabus import CHAPTERS
+from autograder.grading import grader
+from autograder.grading.grader import Session
+from autograder.grading.sandbox import Limits, Zygote
+from autograder.notebooks import read, source_path
+from course_lib.syllabus import chapter
 
-every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.folder)
-# Packages that could do an exercise's work, and what the syllabus calls them.
-TEMPTING = {
-    "scipy.signal": "scipy", "scipy.ndimage": "scipy", "sklearn": "scikit-learn", "torch": "torch", "cupy": "cupy",
-    "tensorflow": "tensorflow", "keras": "keras", "PIL.ImageOps": "pillow", "PIL._imaging": "pillow",
+CHAPTER = chapter("attention")
+PRELOAD = ("torch", "autograder.exercises.attention")
+SETUP = """
+import gc, importlib, importlib.util, math, os, sys
+import numpy as np
+import torch, torch.nn.functional as F
+from torch import nn
+q = torch.randn(2, 3, 4)
+four, eye = torch.zeros(4), torch.eye(4)
+"""
+
+# Each ends in an expression that would be an attention made by PyTorch.
+ATTACKS = {
+    "the function": "F.scaled_dot_product_attention(q, q, q)",
+    "the function below it": "torch._C._nn.scaled_dot_product_attention(q, q, q)",
+    "the operator": "torch.ops.aten.scaled_dot_product_attention(q, q, q)",
+    "one overload of it": "torch.ops.aten.scaled_dot_product_attention.default(q, q, q)",
+    "its decomposition": "torch.ops.aten.scaled_dot_product_attention.default.decompose(q, q, q)",
+    "the plain kernel": "torch._scaled_dot_product_attention_math(q, q, q)",
+    "the plain kernel by its key": "torch.ops.aten._scaled_dot_product_attention_math.default._op_dk("
+    "torch._C.DispatchKey.CompositeImplicitAutograd, q, q, q)",
+    "the fast kernel": "torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q[None], q[None], q[None])",
+    "the fast kernel by its key": "torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default._op_dk("
+    "torch._C.DispatchKey.CPU, q[None], q[None], q[None])",
+    "the fast kernel from the library": "torch.library.get_kernel('aten::_scaled_dot_product_flash_attention_for_cpu', "
+    "'CPU').call_boxed(torch._C.DispatchKeySet(torch._C.DispatchKey.CPU), q[None], q[None], q[None])",
+    "with inference mode": "torch.inference_mode()(lambda: torch.ops.aten.scaled_dot_product_attention(+q, +q, +q))()",
+    "TorchScript's table": "torch._C._jit_get_operation('aten::scaled_dot_product_attention')[0](q, q, q)",
+    "nested tensors": "torch.ops.aten._scaled_dot_product_attention_math(*3 * (torch.nested.nested_tensor([q, q]),))",
+    "the module": "nn.MultiheadAttention(4, 2)",
+    "the module where it is written": "nn.modules.activation.MultiheadAttention(4, 2)",
+    "the module's forward alone": "nn.MultiheadAttention.forward(None, q, q, q)",
+    "a subclass": "type('Mine', (nn.MultiheadAttention,), {})(4, 2)",
+    "the function of the module": "F.multi_head_attention_forward(q, q, q, 4, 2, torch.zeros(12, 4), "
+    "torch.zeros(12), None, None, False, 0.0, eye, four)",
+    "the native module": "torch._native_multi_head_attention(q, q, q, 4, 2, torch.zeros(12, 4), torch.zeros(12), "
+    "eye, four)",
+    "the native layer": "torch._transformer_encoder_layer_fwd(q, 4, 2, torch.zeros(12, 4), torch.zeros(12), eye, four, "
+    "False, False, 1e-5, four, four, four, four, eye, four, eye, four)",
+    "the layer": "nn.TransformerEncoderLayer(4, 2)",
+    "the decoder layer": "nn.TransformerDecoderLayer(4, 2)",
+    "the whole Transformer": "nn.Transformer(4, 2)",
+    "its mask": "nn.Transformer.generate_square_subsequent_mask(3)",
+    "the quantisable module": "torch.ao.nn.quantizable.MultiheadAttention(4, 2)",
+    "flexible attention": "importlib.import_module('torch.nn.attention.flex_attention')",
+    "patterns of the compiler": "importlib.import_module('torch._inductor.fx_passes.fuse_attention')",
+    "the module loaded anew": "importlib.reload(nn.modules.activation).MultiheadAttention(4, 2)",
+    "the functions loaded anew": "importlib.reload(F).multi_head_attention_forward(q, q, q, 4, 2, torch.zeros(12, 4), "
+    "torch.zeros(12), None, None, False, 0.0, eye, four)",
+    "the module from its file": "(lambda s: (lambda m: (s.loader.exec_module(m), m.MultiheadAttention(4, 2)))("
+    "importlib.util.module_from_spec(s)))(importlib.util.spec_from_file_location('torch.nn.modules.mine', "
+    "nn.modules.activation.__file__))",
+    "what the collector knows": "[f for f in gc.get_objects() if getattr(f, '__name__', '') == "
+    "'multi_head_attention_forward' and callable(f)][0](q, q, q, 4, 2, torch.zeros(12, 4), torch.zeros(12), None, "
+    "None, False, 0.0, eye, four)",
+    "a registration taken back": "(torch.library.Library('aten', 'IMPL')._destroy(), [m.reset() for m in "
+    "gc.get_objects() if type(m).__name__ == '_DispatchModule'], F.scaled_dot_product_attention(q, q, q))[2]",
+    "the source": "open(nn.modules.activation.__file__).read()[0]",
 }  # fmt: skip
 
 
-def said_inside(chapter, source):
-    """What a cell prints when it is run in the chapter's sandbox."""
-    zygote = Zygote(chapter)
+@pytest.fixture(scope="module")
+def session():
+    zygote = Zygote(CHAPTER, PRELOAD, Limits(cell=10.0))
     try:
-        connection = zygote.start()
-        protocol.send(connection, {"do": "run", "source": source})
-        reply = protocol.receive(connection)
-        zygote.stop(connection)
+        zygote.wait()
+        with Session(zygote, zygote.limits) as session:
+            assert session.run(SETUP) == ("", "")
+            yield session
     finally:
         zygote.close()
-    assert not reply["failed"], reply["failed"]
-    return reply["printed"]
 
 
-@every_chapter
-def test_a_submission_imports_its_packages_and_the_chapters_before_and_no_answer(chapter):
-    modules = [*TEMPTING, *(f"course_lib.{c.name}" for c in CHAPTERS)]
-    source = f"""
-import importlib
-for name in {modules}:
+@pytest.mark.parametrize("name", ATTACKS)
+def test_torchs_own_attention_does_not_answer(name, session):
+    shown, failed = session.run(f"found = {ATTACKS[name]}\nprint(type(found))")
+    assert "<class" not in shown
+    assert failed
+
+
+def test_the_message_says_why(session):
+    for name in ("the function", "the module", "the layer", "the operator"):
+        assert "is what the exercise asks you to write" in session.run(ATTACKS[name])[1]
+
+
+def test_what_an_answer_may_use_works_as_ever(session):
+    text = """
+x = torch.randn(5, 4, requires_grad=True)
+layer = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.LayerNorm(8), nn.Linear(8, 2))
+rule = torch.optim.AdamW(layer.parameters(), lr=0.1)
+before = F.cross_entropy(layer(x), torch.zeros(5, dtype=torch.long))
+before.backward()
+rule.step()
+after = F.cross_entropy(layer(x), torch.zeros(5, dtype=torch.long))
+weights = torch.softmax((x @ x.T).detach().masked_fill(torch.ones(5, 5).triu(1).bool(), -math.inf), -1)
+print(bool(after < before), round(float(weights.sum()), 3), nn.GRU(4, 4)(x)[0].shape)
+"""
+    shown, failed = session.run(text)
+    assert failed == ""
+    assert shown.startswith("True 5.0")
+
+
+def test_the_solutions_of_the_chapter_get_full_marks_where_torch_is_sealed():
+    from autograder.grading import submission
+
+    source = read(source_path(CHAPTER))
+    steps, preload = tuple(submission.steps(source, source)), tuple(submission.preloads(source))
     try:
-        importlib.import_module(name)
-    except ImportError:
-        continue
-    print(name)
-"""
-    earlier = {f"course_lib.{c.name}" for c in CHAPTERS if c.number < chapter.number}
-    packages = {name for name, package in TEMPTING.items() if package in chapter.packages}
-    if "tensorflow" in chapter.packages:
-        packages.add("keras")  # which TensorFlow needs
-    assert set(said_inside(chapter, source).split()) - {"cupy"} == (earlier | packages) - {"cupy"}
+        record = grader.grade(grader.Job(CHAPTER.name, "student", steps, preload, b"0" * 32, Limits()))
+    finally:
+        grader.close()
+    assert record["checks"]
+    for name, judged in record["checks"].items():
+        assert judged["score"] == judged["points"], (name, judged["text"])
 
 
-@every_chapter
-def test_figures_can_be_saved_although_pillow_is_not_there(chapter):
-    source = """
-import io
-import zlib
-import matplotlib.image
-import matplotlib.pyplot as plt
-plt.imshow([[0, 1], [2, 3]], cmap="gray")
-file = io.BytesIO()
-plt.savefig(file, dpi=20)
-print(file.getvalue()[:8] == b"\\x89PNG\\r\\n\\x1a\\n", len(file.getvalue()) > 300)
-for owner in (matplotlib.image.PIL.Image, matplotlib.image.PIL.Image.Image):
-    print(*[name for name in ("open", "fromarray", "transform", "resize", "transpose") if hasattr(owner, name)])
-"""
-    if "pillow" not in chapter.packages:
-        assert said_inside(chapter, source).split() == ["True", "True"]
+def test_nothing_is_taken_away_in_the_students_own_process():
+    import torch
+
+    from autograder.exercises import attention  # noqa: F401
+
+    q = torch.randn(2, 3, 4)
+    assert torch.nn.functional.scaled_dot_product_attention(q, q, q).shape == (2, 3, 4)

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 
-from autograder.grading import confine, protocol, runner
+from autograder.grading import confine, protocol, runner, seal
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -33,6 +33,8 @@ def main():
             importlib.import_module(name)
         except ImportError:
             missing.append(name)  # a cell that imports it will say so
+    tables = [getattr(sys.modules.get(name), "SEALED", None) for name in settings["preload"]]
+    settings["hidden"] = [path for table in tables if table for path in seal.apply(table)]
     shell = runner.make_shell()
     gc.freeze()  # what the fork shares is left alone by the children's collections, and so stays shared
     if settings["confined"]:
@@ -91,7 +93,7 @@ def _start(connection, shell, settings, control):
                     os._exit(0)
             os.setsid()  # a signal to its process group must not reach this process, although it cannot be seen
             if settings["confined"]:
-                confine.confine(settings["limits"])
+                confine.confine(settings["limits"], settings["hidden"])
         except BaseException as error:
             problem = f"{type(error).__name__}: {error}"
         os.write(writing, f"{problem}.\n".encode())

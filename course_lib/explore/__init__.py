@@ -5,6 +5,7 @@ All controls work from the keyboard (Tab to reach one, arrow keys to move it). W
 shows the first picture. Each chapter's widgets stand in the module of its name.
 """
 
+from course_lib.explore.attention import attention_map
 from course_lib.explore.augmentation import warp
 from course_lib.explore.cnn import descent, probabilities
 from course_lib.explore.controls import Explorer
@@ -13,4 +14,14 @@ from course_lib.explore.convolution import slide
 from course_lib.explore.gpu import pipeline
 from course_lib.explore.pooling import pool
 
-__all__ = ["Explorer", "descent", "gradient_errors", "pipeline", "pool", "probabilities", "slide", "warp"]
+__all__ = [
+    "Explorer",
+    "attention_map",
+    "descent",
+    "gradient_errors",
+    "pipeline",
+    "pool",
+    "probabilities",
+    "slide",
+    "warp",
+]
