@@ -28,6 +28,7 @@ class Metric(NamedTuple):
     values: tuple[float, ...]
     at_least: float | None = None  # what the mean must reach; None: measured for comparison only
     seeds: tuple[int, ...] = SEEDS
+    at_most: float | None = None  # what the mean must not exceed: for errors
 
     @property
     def mean(self):
@@ -35,7 +36,14 @@ class Metric(NamedTuple):
 
     @property
     def reached(self):
-        return self.at_least is None or self.mean >= self.at_least
+        high_enough = self.at_least is None or self.mean >= self.at_least
+        return high_enough and (self.at_most is None or self.mean <= self.at_most)
+
+    @property
+    def wanted(self):
+        """What is to be reached, as text: empty if nothing is."""
+        bounds = (("≥", self.at_least), ("≤", self.at_most))
+        return " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
 
 
 def cnn():
@@ -72,6 +80,14 @@ def augmentation():
         yield Metric(*line)
 
 
+def rnn():
+    """Chapter 11 on Python's reference: what both character models make of the test text."""
+    from benchmarks import rnn as chapter
+
+    for name, values, at_most in chapter.lines([chapter.one_seed(seed) for seed in chapter.SEEDS]):
+        yield Metric(name, values, at_most=at_most)
+
+
 def attention():
     """Chapter 12: dates that training never saw, written by a Transformer and by recurrent translators."""
     from benchmarks import attention as chapter
@@ -80,7 +96,7 @@ def attention():
         yield Metric(*line)
 
 
-CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "attention": attention}
+CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "rnn": rnn, "attention": attention}
 
 
 def record(chapter):
@@ -98,7 +114,7 @@ def record(chapter):
         "on": f"Python {platform.python_version()}, NumPy {version('numpy')}, {platform.machine()}, CPU",
         "metrics": [
             {"name": m.name, "mean": round(m.mean, 4), "at_least": m.at_least,
-             "seeds": list(m.seeds), "values": [round(v, 4) for v in m.values]}
+             "at_most": m.at_most, "seeds": list(m.seeds), "values": [round(v, 4) for v in m.values]}
             for m in metrics
         ],
     }  # fmt: skip
@@ -120,7 +136,7 @@ def write_table():
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         for m in result["metrics"]:
-            wanted = "" if m["at_least"] is None else f"≥ {m['at_least']:g}"
+            wanted = Metric(m["name"], (), m["at_least"], at_most=m.get("at_most")).wanted
             values = ", ".join(f"{value:.4f}" for value in m["values"])
             lines.append(f"| {result['chapter']} | {m['name']} | {m['mean']:.4f} | {wanted} | {values} |")
     (RESULTS / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -132,7 +148,7 @@ def main(names):
         if name not in CHAPTERS:
             raise SystemExit(f"there is no chapter {name!r} here; there are {', '.join(CHAPTERS)}")
         for m in record(name):
-            wanted = "" if m.at_least is None else f"to reach {m.at_least:g}: {'yes' if m.reached else 'NO'}"
+            wanted = m.wanted and f"to reach {m.wanted}: {'yes' if m.reached else 'NO'}"
             print(f"{name:14} {m.name:56} {m.mean:.4f}  {wanted}", flush=True)
             reached &= m.reached
     write_table()

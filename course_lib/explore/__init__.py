@@ -13,11 +13,13 @@ from course_lib.explore.conv_layer import gradient_errors
 from course_lib.explore.convolution import slide
 from course_lib.explore.gpu import pipeline
 from course_lib.explore.pooling import pool
+from course_lib.explore.rnn import gates
 
 __all__ = [
     "Explorer",
     "attention_map",
     "descent",
+    "gates",
     "gradient_errors",
     "pipeline",
     "pool",

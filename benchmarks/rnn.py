@@ -1,0 +1,71 @@
+"""Chapter 11's lines for :mod:`benchmarks.metrics`: the character models on Python's reference, and the reviews.
+
+Steps, rates and sizes were chosen on the validation text; the test text is read at the end of each run only.
+``python -m benchmarks.rnn 0`` prints one seed.
+"""
+
+import json
+import sys
+import time
+
+import numpy as np
+
+from course_lib import datasets
+from course_lib import rnn as library
+
+SEEDS = (0, 1, 2)
+NUMPY_STEPS, LSTM_STEPS = 1200, 1450
+LINES = {
+    "test bits for each character, trigrams": None,
+    "test bits for each character, NumPy RNN, 128 states": 2.85,
+    "test bits for each character, LSTM, 192 cells": 2.6,
+    "validation bits, NumPy RNN": None,
+    "validation bits, LSTM": None,
+    "seconds of training, NumPy RNN": None,
+    "seconds of training, LSTM": None,
+}
+
+
+def one_seed(seed, progress=False):
+    """Train both character models once.
+
+    Returns
+    -------
+    dict of str to float
+        A number for each of :data:`LINES`.
+    """
+    import torch
+
+    from course_lib import rnn_torch
+
+    text = datasets.python_reference()
+    vocab = library.build_vocab(list(text.train), 10)
+    train, validation, test = (library.encode([part], vocab)[0][1:-1] for part in text[1:])
+    x, y = library.stream_batches(train, 32, 64)
+    table = library.ngram_log_prob(train, 3, len(vocab), 0.1)
+    trigram = library.bits(library.perplexity(table[test[:-2], test[1:-1]], test[2:]))
+
+    start = time.perf_counter()
+    model = library.CharRNN(len(vocab), 128, np.random.default_rng(seed))
+    library.train_streams(model, x, y, NUMPY_STEPS, progress=progress)
+    middle = time.perf_counter()
+    torch.manual_seed(seed)
+    lstm = rnn_torch.CharLSTM(len(vocab))
+    rnn_torch.train_chars(lstm, x, y, LSTM_STEPS, progress=progress)
+    end = time.perf_counter()
+
+    by_numpy = [library.bits(model.perplexity(part)) for part in (test, validation)]
+    by_torch = [rnn_torch.bits_per_token(lstm, part) for part in (test, validation)]
+    numbers = (trigram, by_numpy[0], by_torch[0], by_numpy[1], by_torch[1], middle - start, end - middle)
+    return dict(zip(LINES, map(float, numbers), strict=True))
+
+
+def lines(measured):
+    """``(name, values over the seeds, what the mean must not exceed)`` from a list of :func:`one_seed`'s results."""
+    for name, at_most in LINES.items():
+        yield name, tuple(numbers[name] for numbers in measured), at_most
+
+
+if __name__ == "__main__":
+    for seed in sys.argv[1:]:
+        print(json.dumps({seed: one_seed(int(seed), progress=True)}, indent=1))
