@@ -80,6 +80,15 @@ def augmentation():
         yield Metric(*line)
 
 
+def mask_rcnn():
+    """Chapter 10: AP on 100 test scenes after 700 steps."""
+    from benchmarks import mask_rcnn as chapter
+
+    scores = [chapter.run(seed)[1] for seed in chapter.SEEDS]
+    for line in chapter.lines(scores, chapter.SEEDS):
+        yield Metric(*line)
+
+
 def rnn():
     """Chapter 11 on Python's reference: what both character models make of the test text."""
     from benchmarks import rnn as chapter
@@ -96,7 +105,7 @@ def attention():
         yield Metric(*line)
 
 
-CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "rnn": rnn, "attention": attention}
+CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "mask_rcnn": mask_rcnn, "rnn": rnn, "attention": attention}
 
 
 def record(chapter):

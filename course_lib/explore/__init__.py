@@ -12,6 +12,7 @@ from course_lib.explore.controls import Explorer
 from course_lib.explore.conv_layer import gradient_errors
 from course_lib.explore.convolution import slide
 from course_lib.explore.gpu import pipeline
+from course_lib.explore.mask_rcnn import suppression
 from course_lib.explore.pooling import pool
 from course_lib.explore.rnn import gates
 
@@ -25,5 +26,6 @@ __all__ = [
     "pool",
     "probabilities",
     "slide",
+    "suppression",
     "warp",
 ]
