@@ -35,6 +35,7 @@ def one_seed(seed, progress=False):
         A number for each of :data:`LINES`.
     """
     import torch
+    from threadpoolctl import threadpool_limits
 
     from course_lib import rnn_torch
 
@@ -47,7 +48,8 @@ def one_seed(seed, progress=False):
 
     start = time.perf_counter()
     model = library.CharRNN(len(vocab), 128, np.random.default_rng(seed))
-    library.train_streams(model, x, y, NUMPY_STEPS, progress=progress)
+    with threadpool_limits(1):  # matrices this small gain nothing from a second thread: it would mostly wait
+        library.train_streams(model, x, y, NUMPY_STEPS, progress=progress)
     middle = time.perf_counter()
     torch.manual_seed(seed)
     lstm = rnn_torch.CharLSTM(len(vocab))
