@@ -100,12 +100,16 @@ def rnn():
 def attention():
     """Chapter 12: dates that training never saw, written by a Transformer and by recurrent translators."""
     from benchmarks import attention as chapter
+def resnet():
+    """Chapter 07 on the coloured shapes: plain against residual at three depths, and the notebook's network."""
+    from benchmarks import resnet as chapter
 
     for line in chapter.lines(chapter.measure()):
         yield Metric(*line)
 
 
 CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "mask_rcnn": mask_rcnn, "rnn": rnn, "attention": attention}
+CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "resnet": resnet}
 
 
 def record(chapter):

@@ -42,6 +42,8 @@ CHAPTERS = (
             "text as numbers, models that count, a recurrent network and the way back through time, LSTM, sampling"),
     Chapter(12, "attention", "Attention", 210, ("numpy", "matplotlib", "torch"),
             "soft lookup, masks, positions, heads, the Transformer block, a translator of dates, attention on images"),
+    Chapter(7, "resnet", "Residual networks", 210, ("numpy", "matplotlib", "tensorflow", "keras"),
+            "batch normalisation and the residual branch by hand; ResNet-18 to 152 from one table, plain ones beside"),
 )  # fmt: skip
 
 

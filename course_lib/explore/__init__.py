@@ -29,3 +29,8 @@ __all__ = [
     "suppression",
     "warp",
 ]
+from course_lib.explore.resnet import depth
+
+__all__ = [
+    "Explorer", "depth", "descent", "gradient_errors", "pipeline", "pool", "probabilities", "slide", "warp",
+]  # fmt: skip
