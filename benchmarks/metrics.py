@@ -110,6 +110,15 @@ def resnet():
 
 CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "mask_rcnn": mask_rcnn, "rnn": rnn, "attention": attention}
 CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "resnet": resnet}
+def unet():
+    """Chapter 08 on drawn hearts: with and without skips; each network reads the test split once."""
+    from benchmarks import unet as chapter
+
+    for line in chapter.lines():
+        yield Metric(*line)
+
+
+CHAPTERS = {"cnn": cnn, "augmentation": augmentation, "unet": unet}
 
 
 def record(chapter):

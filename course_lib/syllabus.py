@@ -44,6 +44,8 @@ CHAPTERS = (
             "soft lookup, masks, positions, heads, the Transformer block, a translator of dates, attention on images"),
     Chapter(7, "resnet", "Residual networks", 210, ("numpy", "matplotlib", "tensorflow", "keras"),
             "batch normalisation and the residual branch by hand; ResNet-18 to 152 from one table, plain ones beside"),
+    Chapter(8, "unet", "U-Net", 210, ("numpy", "matplotlib", "tensorflow", "keras"),
+            "transposed convolution three ways, the U-Net, losses for unequal classes, hearts measured slice by slice"),
 )  # fmt: skip
 
 

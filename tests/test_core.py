@@ -344,3 +344,13 @@ def test_where_a_share_is_enough_the_rest_may_be_wrong():
 
 def test_an_array_of_bytes_beyond_the_limit_is_described_without_being_copied():
     assert isinstance(plain(np.broadcast_to(np.float64(0), (10**12,))), Alien)
+
+
+def test_an_overlay_colours_classes_and_leaves_the_background_grey():
+    from course_lib import plots
+
+    image = np.array([[0, 255], [128, 64]], np.uint8)
+    rgb = plots.overlay(image, np.array([[0, 1], [0, 3]]), alpha=0.5)
+    np.testing.assert_allclose(rgb[0, 0], 0)
+    np.testing.assert_allclose(rgb[1, 0], 128 / 255)
+    np.testing.assert_allclose(rgb[0, 1], [0.5, 0.5 + 0x72 / 510, 0.5 + 0xB2 / 510])

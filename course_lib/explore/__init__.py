@@ -34,3 +34,6 @@ from course_lib.explore.resnet import depth
 __all__ = [
     "Explorer", "depth", "descent", "gradient_errors", "pipeline", "pool", "probabilities", "slide", "warp",
 ]  # fmt: skip
+from course_lib.explore.unet import heart
+
+__all__ = ["Explorer", "descent", "gradient_errors", "heart", "pipeline", "pool", "probabilities", "slide", "warp"]

@@ -1,0 +1,70 @@
+"""Chapter 08's lines for :mod:`benchmarks.metrics`: a U-Net with and without its skips, on drawn hearts.
+
+``python -m benchmarks.unet KIND SEED`` trains one and keeps what it reached in ``benchmarks/unet_runs.json``, so that
+an interrupted measurement goes on where it stood. Nothing is chosen on the test split; each network reads it once.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+KEPT = Path(__file__).parent / "unet_runs.json"
+SEEDS = (0, 1, 2)
+EPOCHS = 6
+PLAIN_SEEDS = (0,)
+
+
+def run(kind, seed):
+    """Train one network from a seed (of patients, weights and order) and read the test split.
+
+    Parameters
+    ----------
+    kind : {"unet", "plain"}
+
+    Returns
+    -------
+    dict
+        Dice of each class, and the mean absolute error of the ejection fraction.
+    """
+    from course_lib import unet as library
+    from course_lib.datasets import cardiac
+    from course_lib.frameworks import keras
+
+    hearts = cardiac.hearts(seed=seed)
+    keras.utils.set_random_seed(seed)
+    model = getattr(library, f"build_{kind}")((64, 64, 1), 4)
+    library.fit(model, *cardiac.images_and_labels(hearts.train), EPOCHS, seed=seed)
+    x, y = cardiac.images_and_labels(hearts.test)
+    result = dict(zip(cardiac.CLASSES, map(float, library.dice(y, library.predict(model, x), 4)), strict=True))
+    errors = []
+    for patient in hearts.test:
+        seen = library.segment(model, patient)
+        right, found = (library.ejection_fraction(p.ed_labels, p.es_labels, p.spacing)[2] for p in (patient, seen))
+        errors.append(abs(right - found))
+    return result | {"ejection fraction, mean error": float(np.mean(errors))}
+
+
+def measure(kind, seed):
+    """The result of one run, from the file if it is there."""
+    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    key = f"{kind} {seed}"
+    if key not in kept:
+        kept[key] = run(kind, seed)
+        KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return kept[key]
+
+
+def lines():
+    """``(name, values over the seeds, what the mean must reach, seeds)``."""
+    for kind, seeds, what in (("unet", SEEDS, "U-Net"), ("plain", PLAIN_SEEDS, "without skips")):
+        runs = [measure(kind, seed) for seed in seeds]
+        for name in ("left ventricle", "myocardium", "right ventricle", "ejection fraction, mean error"):
+            reach = {"left ventricle": 0.96, "myocardium": 0.90}.get(name) if kind == "unet" else None
+            label = name if "error" in name else f"Dice of the {name}"
+            yield f"{what}, {label}", tuple(one[name] for one in runs), reach, seeds
+
+
+if __name__ == "__main__":
+    print(measure(sys.argv[1], int(sys.argv[2])))
