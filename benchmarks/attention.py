@@ -3,6 +3,8 @@
 Settings were chosen on the validation split; each test split is read once for each seed.
 """
 
+from functools import partial
+
 from course_lib.attention import training
 from course_lib.datasets.dates import dates
 
@@ -16,39 +18,26 @@ MODELS = {
 }
 
 
-def measure(record=None, keep=None):
-    """Train every translator that ``record`` does not hold yet.
+def run(name, seed):
+    """Train one translator; its test split is read here."""
+    data, model = dates(seed=seed), MODELS[name](seed)
+    training.fit(model, data.train, EPOCHS, seed)
+    return {part: training.exact_match(model, getattr(data, part)) for part in ("validation", "test")}
 
-    Parameters
-    ----------
-    record : dict, optional
-        What an interrupted measurement has left.
-    keep : callable, optional
-        ``keep(record)`` after each run.
 
-    Returns
-    -------
-    dict
-        ``{"Transformer 0": {"validation": ..., "test": ...}, ...}``
-    """
-    record = dict(record or {})
-    for name, make in MODELS.items():
-        for seed in SEEDS if name == "Transformer" else SEEDS_OF_RECURRENT:
-            key = f"{name} {seed}"
-            if key not in record:
-                data, model = dates(seed=seed), make(seed)
-                training.fit(model, data.train, EPOCHS, seed)
-                parts = {"validation": data.validation, "test": data.test}
-                record[key] = {part: training.exact_match(model, pairs) for part, pairs in parts.items()}
-                if keep is not None:
-                    keep(record)
-    return record
+def seeds_of(name):
+    return SEEDS if name == "Transformer" else SEEDS_OF_RECURRENT
+
+
+def runs():
+    """Every training, by its name: ``"Transformer 0"``."""
+    return {f"{name} {seed}": partial(run, name, seed) for name in MODELS for seed in seeds_of(name)}
 
 
 def lines(record):
     """The record as ``(name, values over the seeds, what the mean must reach, seeds)``."""
     for name in MODELS:
-        seeds = SEEDS if name == "Transformer" else SEEDS_OF_RECURRENT
+        seeds = seeds_of(name)
         for part in ("test", "validation"):
             reach = 0.98 if (name, part) == ("Transformer", "test") else None
             values = tuple(record[f"{name} {seed}"][part] for seed in seeds)

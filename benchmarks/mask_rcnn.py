@@ -5,6 +5,7 @@ scenes; the test scenes are read once for each seed.
 """
 
 import sys
+from functools import partial
 
 import torch
 
@@ -47,11 +48,21 @@ def write_weights():
     print(WEIGHTS, scores)
 
 
-def lines(scores, seeds):
-    """The scores of several seeds as ``(name, values, what the mean must reach, seeds)``."""
-    for name in scores[0]:
-        reach = 0.92 if name.endswith("AP50") else None
-        yield f"{name}, 100 test scenes", tuple(s[name] for s in scores), reach, seeds
+def runs():
+    """One training for each seed."""
+    return {f"seed {seed}": partial(measured, seed) for seed in SEEDS}
+
+
+def measured(seed):
+    return run(seed)[1]
+
+
+def lines(record):
+    """``(name, values over the seeds, what the mean must reach, seeds)``."""
+    for of in ("boxes", "masks"):
+        for name in ("AP", "AP50", "AP75"):
+            values = tuple(record[f"seed {seed}"][f"{of} {name}"] for seed in SEEDS)
+            yield f"{of} {name}, 100 test scenes", values, 0.92 if name == "AP50" else None, SEEDS
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
 """Chapter 11's lines for :mod:`benchmarks.metrics`: the character models on Python's reference, and the reviews.
 
 Steps, rates and sizes were chosen on the validation text; the test text is read at the end of each run only.
-``python -m benchmarks.rnn 0`` prints one seed.
 """
 
-import json
-import sys
 import time
+from functools import partial
 
 import numpy as np
 
@@ -26,7 +24,7 @@ LINES = {
 }
 
 
-def one_seed(seed, progress=False):
+def one_seed(seed):
     """Train both character models once.
 
     Returns
@@ -49,11 +47,11 @@ def one_seed(seed, progress=False):
     start = time.perf_counter()
     model = library.CharRNN(len(vocab), 128, np.random.default_rng(seed))
     with threadpool_limits(1):  # matrices this small gain nothing from a second thread: it would mostly wait
-        library.train_streams(model, x, y, NUMPY_STEPS, progress=progress)
+        library.train_streams(model, x, y, NUMPY_STEPS)
     middle = time.perf_counter()
     torch.manual_seed(seed)
     lstm = rnn_torch.CharLSTM(len(vocab))
-    rnn_torch.train_chars(lstm, x, y, LSTM_STEPS, progress=progress)
+    rnn_torch.train_chars(lstm, x, y, LSTM_STEPS)
     end = time.perf_counter()
 
     by_numpy = [library.bits(model.perplexity(part)) for part in (test, validation)]
@@ -62,12 +60,12 @@ def one_seed(seed, progress=False):
     return dict(zip(LINES, map(float, numbers), strict=True))
 
 
-def lines(measured):
-    """``(name, values over the seeds, what the mean must not exceed)`` from a list of :func:`one_seed`'s results."""
+def runs():
+    """One training of both models for each seed."""
+    return {f"seed {seed}": partial(one_seed, seed) for seed in SEEDS}
+
+
+def lines(record):
+    """``(name, values over the seeds, None, seeds, what the mean must not exceed)``."""
     for name, at_most in LINES.items():
-        yield name, tuple(numbers[name] for numbers in measured), at_most
-
-
-if __name__ == "__main__":
-    for seed in sys.argv[1:]:
-        print(json.dumps({seed: one_seed(int(seed), progress=True)}, indent=1))
+        yield name, tuple(record[f"seed {seed}"][name] for seed in SEEDS), None, SEEDS, at_most

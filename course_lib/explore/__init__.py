@@ -13,15 +13,21 @@ from course_lib.explore.conv_layer import gradient_errors
 from course_lib.explore.convolution import slide
 from course_lib.explore.gpu import pipeline
 from course_lib.explore.mask_rcnn import suppression
+from course_lib.explore.pix2pix import duel
 from course_lib.explore.pooling import pool
+from course_lib.explore.resnet import depth
 from course_lib.explore.rnn import gates
+from course_lib.explore.unet import heart
 
 __all__ = [
     "Explorer",
     "attention_map",
+    "depth",
     "descent",
+    "duel",
     "gates",
     "gradient_errors",
+    "heart",
     "pipeline",
     "pool",
     "probabilities",
@@ -29,11 +35,3 @@ __all__ = [
     "suppression",
     "warp",
 ]
-from course_lib.explore.resnet import depth
-
-__all__ = [
-    "Explorer", "depth", "descent", "gradient_errors", "pipeline", "pool", "probabilities", "slide", "warp",
-]  # fmt: skip
-from course_lib.explore.unet import heart
-
-__all__ = ["Explorer", "descent", "gradient_errors", "heart", "pipeline", "pool", "probabilities", "slide", "warp"]

@@ -14,9 +14,7 @@ def conv_bn(x, filters, size, stride=1):
     if size > 1 and stride > 1:
         x = layers.ZeroPadding2D(size // 2)(x)
     padding = "same" if stride == 1 else "valid"
-    x = layers.Conv2D(
-        filters, size, strides=stride, padding=padding, use_bias=False, kernel_initializer="he_normal"
-    )(x)
+    x = layers.Conv2D(filters, size, strides=stride, padding=padding, use_bias=False, kernel_initializer="he_normal")(x)
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
 
 
