@@ -57,7 +57,7 @@ bench: $(READY) ## timings, as ratios within one run
 metrics: $(READY) ## train every chapter's networks on several seeds and record what they reach
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.metrics
 
-course: $(READY) ## run every notebook in full, cut off from the network: minutes and memory
+course: $(READY) ## run every notebook in full, cut off from the network: minutes, memory, results
 	$(shell command -v bwrap >/dev/null && echo bwrap --dev-bind / / --unshare-net) $(BIN)/python -m benchmarks.course
 
 clean: ## remove what can be made again (never workspace/, submitted/ or the gradebook)
