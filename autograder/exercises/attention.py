@@ -26,6 +26,8 @@ SEALED = {
         "torch.nn.functional.scaled_dot_product_attention",
         "torch.ao.nn.quantizable.MultiheadAttention",
         "torch.ao.nn.quantized.MultiheadAttention",
+        "torch._higher_order_ops.flex_attention.math_attention",
+        "torch._higher_order_ops.flex_attention.sdpa_dense",
     ),
     "operators": (
         "aten::scaled_dot_product_attention",

@@ -25,7 +25,8 @@ import inspect
 import os
 import sys
 
-# The keys under which a call of an operator on ordinary tensors can arrive.
+# The keys under which a call of an operator on ordinary tensors can arrive. Others are taken where PyTorch has a kernel
+# of its own: under torch.vmap's keys, for one, an operator is put together from others without asking for it by name.
 _KEYS = ("CPU", "AutogradCPU", "CompositeImplicitAutograd", "Meta", "NestedTensorCPU", "AutogradNestedTensor")
 
 
@@ -97,6 +98,15 @@ def _raise_instead(function, name, message):
     function.__dict__.pop("__wrapped__", None)
 
 
+def _has_kernel(operator, key):
+    import torch
+
+    try:
+        return torch._C._dispatch_has_kernel_for_dispatch_key(operator, key)
+    except RuntimeError:  # a key that is only a name for a range of keys
+        return False
+
+
 def _seal_operators(patterns, message):
     import torch
 
@@ -110,11 +120,12 @@ def _seal_operators(patterns, message):
         def refuse(*args, name=name, **kwargs):
             raise RuntimeError(f"{name}: {message}")
 
-        for key in _KEYS:
-            library = libraries.setdefault(key, torch._C._dispatch_library("IMPL", "aten", key, "", 0))
-            local = full.partition("::")[2]
+        others = [k for k in torch._C.DispatchKey.__members__ if _has_kernel(full, k)]
+        for key in dict.fromkeys((*_KEYS, *others)):
             try:
-                library.impl(local, key, refuse, False)
+                if key not in libraries:
+                    libraries[key] = torch._C._dispatch_library("IMPL", "aten", key, "", 0)
+                libraries[key].impl(full.partition("::")[2], key, refuse, False)
             except RuntimeError:
                 continue
     for library in libraries.values():
