@@ -40,8 +40,10 @@ ATTACKS = {
     "one text at a time, the plain kernel": "torch.vmap(torch._scaled_dot_product_attention_math)(q, q, q)",
     "under a derivative": "torch.func.jacrev(lambda x: torch._C._nn.scaled_dot_product_attention(x, x, x))(q)",
     "traced": "torch.jit.trace(lambda x: torch._C._nn.scaled_dot_product_attention(x, x, x), q)",
-    "a script": "torch.jit.CompilationUnit('def f(q):\\n  return torch._scaled_dot_product_attention_math(q, q, q)\\n').f(q)",
-    "as a graph": "(lambda f: torch.func.functionalize(f)(q))(lambda x: torch._scaled_dot_product_attention_math(x, x, x))",
+    "a script": "torch.jit.CompilationUnit("
+    "'def f(q):\\n  return torch._scaled_dot_product_attention_math(q, q, q)\\n').f(q)",
+    "as a graph": "(lambda f: torch.func.functionalize(f)(q))(lambda x: "
+    "torch._scaled_dot_product_attention_math(x, x, x))",
     "in half precision": "torch.autocast('cpu')(torch._C._nn.scaled_dot_product_attention)(q, q, q)",
     "nested tensors": "torch.ops.aten._scaled_dot_product_attention_math(*3 * (torch.nested.nested_tensor([q, q]),))",
     "the module": "nn.MultiheadAttention(4, 2)",
@@ -62,8 +64,8 @@ ATTACKS = {
     "flexible attention": "importlib.import_module('torch.nn.attention.flex_attention')",
     "patterns of the compiler": "open(os.path.join(os.path.dirname(torch.__file__), '_inductor', 'fx_passes', "
     "'fuse_attention.py')).read()[0]",
-    "flexible attention's plain kernel": "sys.modules['torch._higher_order_ops.flex_attention'].math_attention(q[None], "
-    "q[None], q[None], lambda s, *_: s, (lambda *_: torch.ones(()).bool(),), 0.5, {})",
+    "flexible attention's plain kernel": "sys.modules['torch._higher_order_ops.flex_attention'].math_attention("
+    "q[None], q[None], q[None], lambda s, *_: s, (lambda *_: torch.ones(()).bool(),), 0.5, {})",
     "the module loaded anew": "importlib.reload(nn.modules.activation).MultiheadAttention(4, 2)",
     "the functions loaded anew": "importlib.reload(F).multi_head_attention_forward(q, q, q, 4, 2, torch.zeros(12, 4), "
     "torch.zeros(12), None, None, False, 0.0, eye, four)",
