@@ -112,6 +112,25 @@ def test_torchs_own_attention_does_not_answer(name, session):
         assert failed.startswith(("ModuleNotFoundError", "FileNotFoundError", "IndexError", "AttributeError")), failed
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "checks._attend(q, q, q)",
+        "checks.scaled_dot_product_attention.mistakes[0].function(None, q, q, q)",
+        "checks.TransformerBlock.draw()",
+    ],
+)
+def test_what_makes_the_mistakes_of_the_checks_is_no_answer(text, session):
+    shown, failed = session.run(f"import autograder.exercises.attention as checks\nprint(type({text}))")
+    assert shown == ""
+    assert "this makes the cases and the mistakes of the checks" in failed
+
+
+def test_the_source_of_the_checks_cannot_be_read(session):
+    text = "import autograder.exercises.attention as checks\nprint(len(open(checks.__file__).read()))"
+    assert session.run(text) == ("0\n", "")
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_nothing_is_taken_away_in_the_students_own_process():
     """There every attack succeeds: none of them fails in the sandbox for another reason than the seal."""
