@@ -8,8 +8,11 @@ import torch
 from torch import nn
 
 from course_lib import attention as library
-from course_lib.attention import training
+from course_lib import explore
+from course_lib.attention import captions, training
+from course_lib.datasets import captioned_scenes
 from course_lib.datasets import dates as data
+from course_lib.explore.attention import table
 
 DRAWS = range(12)
 
@@ -304,6 +307,190 @@ def test_exact_match_counts_whole_texts():
             return nn.functional.one_hot(right, len(data.SYMBOLS))[:, None].float()
 
     assert training.exact_match(Knows(), pairs) == 7 / 8
+
+
+# ---- attention in a recurrent network ----
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_additive_attention_equals_its_formula_in_loops(draw):
+    rng = np.random.default_rng(draw)
+    torch.manual_seed(draw)
+    N, T, S, d = (int(n) for n in rng.integers(1, 5, size=4))
+    layer = library.AdditiveAttention(d).double()
+    q, k = drawn(rng, N, T, d), drawn(rng, N, S, d)
+    seen = np.arange(S) < rng.integers(1, S + 1, size=(N, 1))
+    y, weights = layer(q, k, torch.from_numpy(seen)[:, None])
+    W, U, u = (part.weight.detach().numpy() for part in (layer.W, layer.U, layer.u))
+    for n, t in np.ndindex(N, T):
+        keys = k[n].numpy()[seen[n]]
+        e = np.exp([float(u[0] @ np.tanh(W @ q[n, t].numpy() + U @ key)) for key in keys])
+        np.testing.assert_allclose(weights[n, t].detach()[seen[n]], e / e.sum(), atol=1e-12)
+        np.testing.assert_allclose(y[n, t].detach(), e / e.sum() @ keys, atol=1e-12)
+    assert (weights.detach().numpy()[~np.broadcast_to(seen[:, None], weights.shape)] == 0).all()
+
+
+@pytest.mark.parametrize("attention", [False, True])
+def test_only_with_attention_a_recurrent_decoder_sees_more_than_the_last_state(attention):
+    torch.manual_seed(0)
+    model = library.RecurrentTranslator(20, 16, attention).double()
+    rng = np.random.default_rng(0)
+    source, target = (torch.from_numpy(rng.integers(1, 20, size=(2, n))) for n in (7, 5))
+    memory = model.encode(source)
+    other = memory.clone()
+    other[:, :-1] += 1
+    assert torch.equal(model.decode(target, memory, source), model.decode(target, other, source)) != attention
+    changed = target.clone()
+    changed[:, 3:] = 1 + changed[:, 3:] % 19
+    before, after = model(source, target), model(source, changed)
+    torch.testing.assert_close(before[:, :3], after[:, :3], rtol=0, atol=1e-12)
+    assert not torch.isclose(before[:, 3:], after[:, 3:]).all(-1).any()
+
+
+# ---- training, and looking into what was trained ----
+
+
+def test_the_learning_rate_rises_in_a_line_and_falls_in_half_a_wave():
+    assert [training.schedule(done) for done in (0, 0.05, 0.1, 0.55, 1)] == pytest.approx([0, 0.5, 1, 0.5, 0])
+
+
+def test_teacher_forcing_predicts_each_symbol_from_the_right_ones_before_it():
+    model = small_transformer()
+    rng = np.random.default_rng(1)
+    source, target = (torch.from_numpy(rng.integers(3, 20, size=(2, n))) for n in (6, 5))
+    target[1, -1] = 0  # a shorter text: its padding does not count
+    expected = []
+    for n, t in np.ndindex(2, 4):
+        if target[n, t + 1]:
+            scores = model(source[n : n + 1], target[n : n + 1, : t + 1])[0, -1]
+            expected.append(-torch.log_softmax(scores, 0)[target[n, t + 1]].item())
+    assert training.teacher_forced_loss(model, source, target).item() == pytest.approx(np.mean(expected), rel=1e-9)
+
+
+def test_an_epoch_has_every_pair_once_without_needless_padding():
+    pairs = data.dates(100, 5, 5).train
+    found = list(training.batches(pairs, 32, np.random.default_rng(0)))
+    assert [len(source) for source, _ in found] == [32, 32, 32, 4]
+    assert all((source[:, -1] != data.PAD).any() for source, _ in found)
+    texts = [data.decode(row) for source, _ in found for row in source.tolist()]
+    assert sorted(texts) == sorted(data.decode(row) for row in pairs.source)
+
+
+@pytest.mark.parametrize("kind", ["Transformer", "recurrent"])
+def test_what_is_looked_at_is_what_was_looked_at_when_the_text_was_written(kind):
+    make = training.date_transformer if kind == "Transformer" else training.date_recurrent
+    model = make(0, d=16)
+    written, weights = training.look(model, "3 May 1987")
+    source = torch.from_numpy(data.source_of(["3 May 1987"]))
+    assert weights.shape[2:] == (len(written), 10)
+    np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-6)
+    with torch.no_grad():
+        for t in (0, len(written) - 1):
+            model.decode(torch.tensor([[data.BOS, *data.encode(written[:t])]]), model.encode(source), source)
+            now = model.weights[None] if kind == "recurrent" else model.decoder[-1].look_at_memory.weights
+            np.testing.assert_allclose(weights[-1, :, t], now[0, :, t] if now.ndim == 4 else now[:, 0, t], atol=1e-6)
+
+
+def test_the_first_of_the_beams_is_at_least_as_probable_as_the_greedy_text():
+    model = training.date_transformer(0, d=16, heads=2, hidden=16, layers=1)
+    beams = training.beams_of(model, "3 May 1987", width=3)
+    assert [p for _, p in beams] == sorted((p for _, p in beams), reverse=True)
+    assert training.beams_of(model, "3 May 1987", width=1)[0][0] == training.translate_texts(model, ["3 May 1987"])[0]
+    assert beams[0][1] >= training.beams_of(model, "3 May 1987", width=1)[0][1] - 1e-12
+
+
+# ---- attention over the regions of an image ----
+
+
+def test_a_caption_says_what_stands_in_its_image_from_left_to_right():
+    found = captioned_scenes.scenes(40, seed=5)
+    names, colours = zip(*captioned_scenes.COLOURS.items(), strict=True)
+    for image, caption in zip(found.images, found.captions, strict=True):
+        seen = []
+        for left in range(0, 48, 16):
+            strip = image[:, :, left : left + 16].reshape(3, -1)
+            shape = strip[:, np.abs(strip - np.median(image, axis=(1, 2))[:, None]).max(0) > 0.15]
+            if shape.shape[1] >= 20:  # the colour, up to its brightness, of the pixels that stand out
+                pixel = np.median(shape, axis=1)
+                errors = [min(np.abs(pixel - f * np.array(c)).max() for f in (0.85, 0.9, 0.95, 1)) for c in colours]
+                seen.append(names[int(np.argmin(errors))])
+        words = captioned_scenes.decode(caption[1:]).split()
+        assert seen == [words[0], words[3]] and words[2] == ","
+        assert {words[1], words[4]} <= set(captioned_scenes.SHAPES)
+
+
+def test_scenes_come_back_from_their_seed_and_captions_end():
+    a, b, c = (captioned_scenes.scenes(6, seed) for seed in (0, 0, 1))
+    assert np.array_equal(a.images, b.images) and not np.array_equal(a.images, c.images)
+    assert a.images.dtype == np.float32 and 0 <= a.images.min() and a.images.max() <= 1
+    assert (a.captions[:, 0] == captioned_scenes.BOS).all() and (a.captions[:, -1] == captioned_scenes.EOS).all()
+
+
+def test_the_order_of_the_regions_does_not_matter_once_they_are_memory():
+    model = captions.captioner(0).eval()
+    pictures = captioned_scenes.scenes(3)
+    target = torch.from_numpy(pictures.captions[:, :-1])
+    with torch.no_grad():
+        memory = model.encode(torch.from_numpy(pictures.images))
+        order = torch.randperm(9, generator=torch.Generator().manual_seed(0))
+        assert memory.shape == (3, 9, 96)
+        torch.testing.assert_close(
+            model.decode(target, memory[:, order], None), model.decode(target, memory, None), rtol=0, atol=1e-5
+        )
+        moved = model.encode(torch.from_numpy(pictures.images).roll(16, dims=3))  # where a shape stands does matter
+        assert not torch.allclose(model.decode(target, moved, None), model.decode(target, memory, None), atol=1e-2)
+
+
+def test_a_captioner_learns_its_pictures_and_says_where_it_looked():
+    pictures = captions.scenes(16, seed=2)
+    model = captions.captioner(0)
+    losses = captions.fit(model, pictures, 30, seed=0)
+    assert losses[-1] < losses[0] / 2
+    written, weights = captions.describe(model, pictures.images)
+    assert written.shape[0] == 16 and weights.shape == (*written.shape, 3, 3)
+    np.testing.assert_allclose(weights.sum((2, 3)), 1, atol=1e-5)
+    figure = captions.show(model, pictures, 2)
+    assert len(figure.axes) == 10
+    assert figure.axes[0].get_title() == captioned_scenes.decode(written[0])
+    assert figure.axes[1].get_title() == f"looked for “{captioned_scenes.WORDS[written[0, 0]]}”"
+
+
+def test_exact_match_of_captions_counts_whole_captions(monkeypatch):
+    pictures = captions.scenes(4, seed=3)
+    right = pictures.captions[:, 1:].copy()
+    right[2, 4] = (right[2, 4] - 9) % 5 + 10 if right[2, 4] < 14 else 10
+    monkeypatch.setattr(captions, "describe", lambda model, images: (right, None))
+    assert captions.exact_match(None, pictures) == 3 / 4
+    monkeypatch.setattr(captions, "describe", lambda model, images: (right[:, :5], None))
+    assert captions.exact_match(None, pictures) == 0
+
+
+# ---- the map of attention ----
+
+
+def test_the_map_says_for_each_symbol_where_it_looked():
+    page = table("a <b", "xy", np.array([[0.7, 0.2, 0.06, 0.04], [0, 0, 0, 1.0]]))
+    assert "looks at a 0.70, ␣ 0.20, &lt; 0.06<" in page and "looks at b 1.00<" in page
+    assert "title='x looks at &lt;: 0.06'" in page
+    assert page.count("tabindex='0'") == 2 and "<b>x</b>" in page
+
+
+def test_the_map_shows_the_text_the_layer_and_the_head_that_are_chosen():
+    def look(text):
+        weights = np.zeros((2, 3, 1, len(text)))
+        for layer, head in np.ndindex(2, 3):
+            weights[layer, head, 0, layer + head] = 1
+        return "=", weights
+
+    widget = explore.attention_map(look, ["abcd", "efgh"])
+    controls = widget.controls
+    assert [f"looks at {c}: 0.33" in widget.picture.value for c in "abcd"] == [False, True, True, True]  # the mean
+    controls["head"].value = 2
+    assert "looks at c 1.00<" in widget.picture.value
+    controls["layer"].value = 1
+    assert "looks at b 1.00<" in widget.picture.value
+    controls["text"].value = "efgh"
+    assert "looks at f 1.00<" in widget.picture.value
 
 
 # ---- right answers of other kinds ----

@@ -13,6 +13,9 @@ A chapter's exercise module may hold a table ``SEALED``:
                be loaded anew
 =============  ======================================================================================================
 
+Of the exercise module itself only what the drives need stays: cases and named mistakes are made outside, and what
+makes them often holds most of an answer (see :func:`strip`).
+
 This happens after the packages are loaded and before the first fork. In a student's own kernel nothing is taken away.
 No table keeps a student from writing the same thing with other operations: that is what the exercise asks for.
 """
@@ -25,7 +28,8 @@ import inspect
 import os
 import sys
 
-# The keys under which a call of an operator on ordinary tensors can arrive.
+# The keys under which a call of an operator on ordinary tensors can arrive. Others are taken where PyTorch has a kernel
+# of its own: under torch.vmap's keys, for one, an operator is put together from others without asking for it by name.
 _KEYS = ("CPU", "AutogradCPU", "CompositeImplicitAutograd", "Meta", "NestedTensorCPU", "AutogradNestedTensor")
 
 
@@ -53,22 +57,86 @@ def apply(table):
     return sorted({path for path in hidden if os.path.exists(path)})
 
 
+def strip(module):
+    """Seal every function and class of an exercise module that no drive reaches.
+
+    Parameters
+    ----------
+    module : module
+        Of exercises.
+
+    Returns
+    -------
+    list of str
+        The module's file, to be hidden in each runner.
+    """
+    exercises = [value for value in vars(module).values() if hasattr(value, "drive") and hasattr(value, "mistakes")]
+    kept, waiting = [], [exercise.drive for exercise in exercises]
+    while waiting:
+        found = waiting.pop()
+        if not any(found is known for known in kept):
+            kept.append(found)
+            waiting += _reached(found, module)
+    made = [m.function for exercise in exercises for m in exercise.mistakes] + [e._cases for e in exercises]
+    for found in (*made, *list(vars(module).values())):
+        mine = (inspect.isfunction(found) or inspect.isclass(found)) and found.__module__ == module.__name__
+        if mine and not any(found is known for known in kept):
+            _seal_object(found, found.__name__, "this makes the cases and the mistakes of the checks, and is not here")
+    return [module.__file__]
+
+
+def _reached(found, module):
+    """What an object of an exercise module uses: through names, closures, wrappers, methods and containers."""
+    if isinstance(found, functools.partial):
+        return [found.func, *found.args, *found.keywords.values()]
+    if isinstance(found, (list, tuple, set, frozenset)):
+        return list(found)
+    if isinstance(found, dict):
+        return list(found.values())
+    if isinstance(found, (staticmethod, classmethod)):
+        return [found.__func__]
+    if isinstance(found, property):
+        return [found.fget, found.fset]
+    if inspect.isclass(found) and found.__module__ == module.__name__:
+        return [*vars(found).values(), *found.__bases__]
+    if not inspect.isfunction(found) or found.__module__ != module.__name__:
+        return []
+    names, codes = set(), [found.__code__]
+    while codes:
+        code = codes.pop()
+        names |= {*code.co_names}
+        codes += [constant for constant in code.co_consts if inspect.iscode(constant)]
+    reached = [vars(module)[name] for name in sorted(names & vars(module).keys())]
+    reached += [cell.cell_contents for cell in found.__closure__ or ()]
+    return [
+        *reached,
+        *(found.__defaults__ or ()),
+        *(found.__kwdefaults__ or {}).values(),
+        getattr(found, "__wrapped__", 0),
+    ]
+
+
+def _seal_object(found, name, message):
+    """Seal a function of Python with all it wraps, or the methods of a class."""
+    if inspect.isclass(found):
+        for value in list(vars(found).values()):
+            value = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+            if inspect.isfunction(value):
+                _raise_instead(value, name, message)
+    while inspect.isfunction(found):
+        inner = getattr(found, "__wrapped__", None)
+        _raise_instead(found, name, message)
+        found = inner
+
+
 def _seal_name(name, message):
     """Seal one Python object; the files that its module was loaded from."""
     module, _, attribute = name.rpartition(".")
     found = getattr(sys.modules.get(module), attribute, None)
     if found is None:
         return []  # this version has no such thing
-    if inspect.isclass(found):
-        for method in [key for key, value in vars(found).items() if inspect.isfunction(value)]:
-            _raise_instead(vars(found)[method], name, message)
-        for method in [key for key, value in vars(found).items() if isinstance(value, (staticmethod, classmethod))]:
-            _raise_instead(vars(found)[method].__func__, name, message)
-    elif inspect.isfunction(found):
-        while inspect.isfunction(found):
-            inner = getattr(found, "__wrapped__", None)
-            _raise_instead(found, name, message)
-            found = inner
+    if inspect.isclass(found) or inspect.isfunction(found):
+        _seal_object(found, name, message)
     else:  # a built-in function: the name goes, the operator below it is sealed as one
         setattr(sys.modules[module], attribute, functools.partial(_refuse, name, message))
         return []
@@ -97,6 +165,15 @@ def _raise_instead(function, name, message):
     function.__dict__.pop("__wrapped__", None)
 
 
+def _has_kernel(operator, key):
+    import torch
+
+    try:
+        return torch._C._dispatch_has_kernel_for_dispatch_key(operator, key)
+    except RuntimeError:  # a key that is only a name for a range of keys
+        return False
+
+
 def _seal_operators(patterns, message):
     import torch
 
@@ -110,11 +187,12 @@ def _seal_operators(patterns, message):
         def refuse(*args, name=name, **kwargs):
             raise RuntimeError(f"{name}: {message}")
 
-        for key in _KEYS:
-            library = libraries.setdefault(key, torch._C._dispatch_library("IMPL", "aten", key, "", 0))
-            local = full.partition("::")[2]
+        others = [k for k in torch._C.DispatchKey.__members__ if _has_kernel(full, k)]
+        for key in dict.fromkeys((*_KEYS, *others)):
             try:
-                library.impl(local, key, refuse, False)
+                if key not in libraries:
+                    libraries[key] = torch._C._dispatch_library("IMPL", "aten", key, "", 0)
+                libraries[key].impl(full.partition("::")[2], key, refuse, False)
             except RuntimeError:
                 continue
     for library in libraries.values():

@@ -35,6 +35,8 @@ def main():
             missing.append(name)  # a cell that imports it will say so
     tables = [getattr(sys.modules.get(name), "SEALED", None) for name in settings["preload"]]
     settings["hidden"] = [path for table in tables if table for path in seal.apply(table)]
+    checks = [sys.modules[name] for name in settings["preload"] if name in sys.modules and ".exercises." in name]
+    settings["hidden"] += [path for module in checks for path in seal.strip(module)]
     shell = runner.make_shell()
     gc.freeze()  # what the fork shares is left alone by the children's collections, and so stays shared
     if settings["confined"]:

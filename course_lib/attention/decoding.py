@@ -58,12 +58,10 @@ def beam_search(score, bos, eos, longest, width=4):
     """
     beams = [([], 0.0)]
     for _ in range(longest):
-        going = [(text, p) for text, p in beams if text[-1:] != [eos]]
+        going = [(text, p) for text, p in beams if text[-1:] != [eos]]  # all of one length
         if beams[0][0][-1:] == [eos]:
             break
         target = torch.tensor([[bos, *text] for text, _ in going])
-        if len({len(text) for text, _ in going}) > 1:
-            raise ValueError("beginnings of one length are needed")
         logs = torch.log_softmax(score(target)[:, -1].double(), dim=-1)  # (B, V)
         best = logs.topk(min(width, logs.shape[1]), dim=-1)
         longer = [

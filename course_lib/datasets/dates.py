@@ -3,7 +3,7 @@
 Made from a seed. The three splits share no *date*: a date of the test split occurs in the training split in no format
 at all, so that a model which has learned its training dates by heart gets none of them right.
 
-Texts are lower case, mostly. A text becomes a row of whole numbers, one for each character, padded with 0 at its end.
+A text becomes a row of whole numbers, one for each character, padded with 0 at its end.
 """
 
 import datetime
