@@ -427,9 +427,11 @@ def lstm_by_slices(x, h, c, W, U, b):
 
 def lstm_by_blocks(x, h, c, W, U, b):
     H = h.shape[1]
-    i, f, g, o = np.einsum("nd,khd->knh", x, W.reshape(4, H, -1)) + np.einsum(
-        "nj,khj->knh", h, U.reshape(4, H, H)
-    ) + b.reshape(4, 1, H)
+    i, f, g, o = (
+        np.einsum("nd,khd->knh", x, W.reshape(4, H, -1))
+        + np.einsum("nj,khj->knh", h, U.reshape(4, H, H))
+        + b.reshape(4, 1, H)
+    )
     new = c * library.sigmoid(f) + library.sigmoid(i) * np.tanh(g)
     return library.sigmoid(o) * np.tanh(new), new
 
