@@ -1,6 +1,10 @@
 """Chapter 11: the library against torch and plain loops, the texts, and right answers of several kinds."""
 
+import functools
+import hashlib
+import http.server
 import math
+import threading
 from collections import Counter
 
 import numpy as np
@@ -10,7 +14,7 @@ import torch
 from course_lib import datasets, explore, rnn_torch
 from course_lib import rnn as library
 from course_lib.conv_layer import numerical_gradient, relative_error
-from course_lib.datasets import film_reviews, texts
+from course_lib.datasets import download, film_reviews, texts
 from course_lib.rnn import SPECIALS
 
 DRAWS = range(10)
@@ -69,6 +73,22 @@ def test_a_gutenberg_book_loses_the_licence_around_it(tmp_path):
     book.write_text("no marks")
     with pytest.raises(ValueError, match="START OF"):
         datasets.gutenberg(book)
+
+
+def test_shakespeare_is_fetched_once_from_a_server_and_dealt_out_in_three(tmp_path, monkeypatch):
+    body = "\n\n".join(f"SPEAKER {k}:\n{'and so on ' * 100}" for k in range(60)).encode()
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "shakespeare.txt").write_bytes(body)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "served"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        entry = {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body), "offline": "python_reference",
+                 "urls": [f"http://127.0.0.1:{server.server_port}/shakespeare.txt"]}  # fmt: skip
+        monkeypatch.setattr(download, "registry", lambda: {"shakespeare.txt": entry})
+        text = datasets.shakespeare(download=True, folder=tmp_path / "cache")
+        server.shutdown()
+    assert "".join(text[1:]).count("SPEAKER") == 60 and all(text[1:])
+    assert datasets.shakespeare(download=False, folder=tmp_path / "cache") == text
 
 
 @pytest.mark.parametrize(
@@ -427,9 +447,11 @@ def lstm_by_slices(x, h, c, W, U, b):
 
 def lstm_by_blocks(x, h, c, W, U, b):
     H = h.shape[1]
-    i, f, g, o = np.einsum("nd,khd->knh", x, W.reshape(4, H, -1)) + np.einsum(
-        "nj,khj->knh", h, U.reshape(4, H, H)
-    ) + b.reshape(4, 1, H)
+    i, f, g, o = (
+        np.einsum("nd,khd->knh", x, W.reshape(4, H, -1))
+        + np.einsum("nj,khj->knh", h, U.reshape(4, H, H))
+        + b.reshape(4, 1, H)
+    )
     new = c * library.sigmoid(f) + library.sigmoid(i) * np.tanh(g)
     return library.sigmoid(o) * np.tanh(new), new
 

@@ -92,6 +92,15 @@ def unk_twice(reference, tokens, min_count=1):
     return SPECIALS + sorted(kept, key=lambda token: (-counts[token], token))
 
 
+@build_vocab.mistake(
+    "Counter.most_common leaves equally frequent tokens in the order in which they came, and it counts <unk> like a "
+    "word. Sort ties alphabetically; special tokens only stand at the front."
+)
+def most_common(reference, tokens, min_count=1):
+    kept = [token for token in dict.fromkeys(tokens) if tokens.count(token) >= min_count]
+    return SPECIALS + sorted(kept, key=tokens.count, reverse=True)
+
+
 # ---- 11.2 ----
 
 
@@ -230,6 +239,11 @@ def stops_at_pad(reference, row, vocab):
 @decode.mistake("The tokens are joined to one text. A list of tokens is asked for.")
 def joined(reference, row, vocab):
     return " ".join(reference(row, vocab))
+
+
+@decode.mistake("Only words are left. <unk> is to be seen, too, and what follows <eos> is not part of the sentence.")
+def only_words(reference, row, vocab):
+    return _tokens(row, vocab, skip=(0, 1, 2, 3), stop=False)
 
 
 # ---- 11.4 ----
@@ -508,13 +522,14 @@ def rnn_backward(rng):
 
 
 def _backward(dh, x, h, W, U, carry=1, slope=True, state=1, seen=0, last_only=False, turned=False, forwards=False,
-              keep=1, carried=1):  # fmt: skip
+              keep=1, carried=1, around=0):  # fmt: skip
     dx, dW, dU, db = np.zeros_like(x), np.zeros_like(W), np.zeros_like(U), np.zeros(len(U))
     s, T = np.zeros_like(h[0]), len(x)
     for t in range(T) if forwards else reversed(range(T)):
         da = (0 if last_only and t < T - 1 else dh[t]) + carried * s
         if slope:
             da = da * (1 - h[t + state] ** 2)
+        da = da + around * s
         dW, dU, db = keep * dW + da.T @ x[t], keep * dU + da.T @ h[t + seen], keep * db + da.sum(axis=0)
         dx[t] = da @ W
         s = carry * (da @ (U.T if turned else U))
@@ -543,6 +558,13 @@ def only_the_last_output(reference, *args):
 @rnn_backward.mistake("The slope of tanh is missing: da = (dh[t] + s) * (1 - h[t + 1]**2).")
 def no_slope(reference, *args):
     return _backward(*args, slope=False)
+
+
+@rnn_backward.mistake(
+    "Only dh[t] is multiplied by the slope. Both gradients pass through tanh: (dh[t] + s) * (1 - ...)."
+)
+def slope_of_the_output_only(reference, *args):
+    return _backward(*args, carried=0, around=1)
 
 
 @rnn_backward.mistake("The slope is taken at the state before the step. tanh gave h[t + 1], so it is 1 - h[t + 1]**2.")
@@ -640,6 +662,12 @@ def dealt_out(reference, indices, N, T):
     return tuple(indices[k : k + B * T * N].reshape(B, T, N) for k in (0, 1))
 
 
+@stream_batches.mistake("reshape cannot move axes: it only cuts. Reshape to (N, B, T), then transpose to (B, T, N).")
+def reshaped(reference, indices, N, T):
+    x, y = reference(indices, N, T)
+    return tuple(a.transpose(2, 0, 1).reshape(a.shape) for a in (x, y))
+
+
 # ---- 11.9 ----
 
 
@@ -730,10 +758,10 @@ def lstm_step(rng):
                *_weights(rng, 3, 2, 4))  # fmt: skip
 
 
-def _lstm(x, h, c, W, U, b, order="ifgo", candidate=np.tanh, out=np.tanh, old_cell=False):
+def _lstm(x, h, c, W, U, b, order="ifgo", candidate=np.tanh, out=np.tanh, old_cell=False, gate=_sigmoid):
     parts = dict(zip(order, np.split(x @ W.T + h @ U.T + b, 4, axis=1), strict=True))
-    new = _sigmoid(parts["f"]) * c + _sigmoid(parts["i"]) * candidate(parts["g"])
-    return _sigmoid(parts["o"]) * out(c if old_cell else new), new
+    new = gate(parts["f"]) * c + gate(parts["i"]) * candidate(parts["g"])
+    return gate(parts["o"]) * out(c if old_cell else new), new
 
 
 @lstm_step.mistake("The gates are read in the order i, f, o, g. Here, as in PyTorch and Keras, it is i, f, g, o.")
@@ -759,6 +787,16 @@ def order_igfo(reference, *args):
 @lstm_step.mistake("g goes through the sigmoid. It says what is written, with either sign: tanh.")
 def g_by_sigmoid(reference, *args):
     return _lstm(*args, candidate=_sigmoid)
+
+
+@lstm_step.mistake("tanh of the candidate g is missing: what is written is tanh(g), between -1 and 1.")
+def g_as_it_is(reference, *args):
+    return _lstm(*args, candidate=lambda g: g)
+
+
+@lstm_step.mistake("The gates are used as they are. The sigmoid puts i, f and o between 0 and 1.")
+def gates_as_they_are(reference, *args):
+    return _lstm(*args, gate=lambda a: a)
 
 
 @lstm_step.mistake("tanh of the cell is missing: h = sigmoid(o) * tanh(c).")
@@ -832,6 +870,12 @@ def always_the_best(reference, z, temperature, u):
 @sample.mistake("Softmax runs over the sequences. Each row has its own probabilities: axis=1.")
 def over_the_batch(reference, z, temperature, u):
     return _draw(np.exp(_log_softmax(z / temperature, axis=0)), u)
+
+
+@sample.mistake("All probabilities together sum to 1. Those of each row are to: sum(axis=1, keepdims=True).")
+def one_sum_for_all(reference, z, temperature, u):
+    p = np.exp((z - z.max()) / temperature)
+    return _draw(p / p.sum(), u)
 
 
 @sample.mistake("np.exp overflows for large scores: subtract each row's maximum first.")
