@@ -280,6 +280,54 @@ def test_a_mirrored_scene_keeps_its_boxes_around_its_masks():
     assert torch.equal(image.flip(-1), torch.from_numpy(scene.image))
 
 
+# ---- the weights that come with the course ----
+
+
+def test_stored_weights_come_back_to_half_a_step_and_the_rest_as_it_was(tmp_path):
+    from course_lib.mask_rcnn import training
+
+    model = library.new_model(4, seed=3)
+    training.store(model, tmp_path / "w.npz")
+    back = library.trained(tmp_path / "w.npz").state_dict()
+    for name, w in model.state_dict().items():
+        if w.ndim > 1:
+            rows, found = w.flatten(1), back[name].flatten(1)
+            step = rows.square().mean(dim=1).sqrt() / (3 if w.numel() > 500_000 else 10)
+            largest = torch.maximum(step, rows.abs().amax(dim=1) / 127)
+            assert ((rows - found).abs() <= 0.501 * largest[:, None]).all(), name
+        else:
+            assert torch.equal(back[name], w), name
+    with pytest.raises(FileNotFoundError, match="benchmarks.mask_rcnn weights"):
+        library.trained(tmp_path / "nothing.npz")
+
+
+def test_the_network_that_comes_with_the_course_is_small_finds_shapes_and_follows_one_behind_another():
+    from course_lib.mask_rcnn.training import WEIGHTS
+
+    assert WEIGHTS.stat().st_size < 1_000_000
+    detector, scenes = library.trained(), shape_scenes.scenes(30, seed=0, stream=1)
+    detections = library.detect_all(detector, scenes)
+    assert library.coco_ap(detections, scenes, 4, "boxes")["AP50"] > 0.93
+    assert library.coco_ap(detections, scenes, 4, "masks")["AP50"] > 0.93
+    crossing = shape_scenes.crossing()
+    seen = [library.sure(found) for found in library.detect_all(detector, crossing)]
+    owners = {}
+    for frame, found, numbers in zip(crossing, seen, library.follow([d.boxes for d in seen]), strict=True):
+        iou = library.box_iou(torch.from_numpy(frame.boxes), found.boxes)
+        for who, row in zip(frame.ids.tolist(), iou, strict=True):
+            if len(row) and row.max() >= 0.5:
+                owners.setdefault(who, set()).add(int(numbers[row.argmax()]))
+    assert sorted(map(len, owners.values())) == [1, 1, 1]  # each of the three has one number all the time
+
+
+def test_thirty_objects_and_none_are_detected_without_failure():
+    empty = shape_scenes.scenes(1, seed=0, objects=(0, 0))[0]
+    crowd = shape_scenes.scenes(1, seed=0, objects=(30, 30), radius=(5, 9))[0]
+    of_none, of_many = library.detect_all(library.trained(), [empty, crowd], score=0.5)
+    assert len(of_none.boxes) <= 2
+    assert len(of_many.boxes) >= 10
+
+
 # ---- average precision ----
 
 

@@ -100,13 +100,19 @@ def _iou(a, b, clamp=True, union="union"):
         whole = torch.minimum(area_a[:, None], area_b[None])
     else:
         whole = area_a[:, None] + area_b[None] - common
-    return common / whole if union == "nan" else torch.where(whole > 0, common / whole, torch.zeros(()))
+    return common / whole if union.startswith("nan") else torch.where(whole > 0, common / whole, torch.zeros(()))
 
 
 @box_iou.mistake("Where boxes are apart, both sides of the intersection are negative, and their product is positive. "
                  "Clamp the sides at 0 first.")  # fmt: skip
 def no_clamp(reference, a, b):
     return _iou(a, b, clamp=False)
+
+
+@box_iou.mistake("Where boxes are apart, both sides of the intersection are negative: clamp them at 0 before you "
+                 "multiply. And where both areas are 0, give 0 in place of 0 / 0.")  # fmt: skip
+def no_clamp_and_nan(reference, a, b):
+    return _iou(a, b, clamp=False, union="nan")
 
 
 @box_iou.mistake("What the boxes share is counted twice in the union. Subtract the intersection once.")
@@ -557,6 +563,35 @@ def absolute(reference, logits, offsets, match, targets):
     return _rpn(logits, offsets, match, targets, kind="absolute")
 
 
+def _by_multiplication(logits, offsets, match, targets, least=1):
+    import torch
+    from torch.nn import functional as F
+
+    counted, positive = (match != -2).to(logits.dtype), (match >= 0).to(logits.dtype)
+    first = F.binary_cross_entropy_with_logits(logits, positive, weight=counted, reduction="sum")
+    d = (offsets - targets).abs()
+    second = torch.where(d < 1, d**2 / 2, d - 0.5).sum(dim=1) * positive
+    return (first + second.sum()) / counted.sum().clamp(min=least)
+
+
+@rpn_loss.mistake("Anchors without an object are multiplied by 0, but their targets may be NaN, and 0 · NaN is NaN. "
+                  "Index: offsets[match >= 0].")  # fmt: skip
+def zero_times_nan(reference, logits, offsets, match, targets):
+    return _by_multiplication(logits, offsets, match, targets)
+
+
+@rpn_loss.mistake("Anchors without an object are multiplied by 0, but their targets may be NaN, and 0 · NaN is NaN: "
+                  "index. And if no anchor counts, divide by 1, not by 0.")  # fmt: skip
+def zero_times_nan_and_nothing_counts(reference, logits, offsets, match, targets):
+    return _by_multiplication(logits, offsets, match, targets, least=0)
+
+
+@rpn_loss.mistake("If no anchor counts, this is 0 / 0, which is NaN. Divide by at least 1: clamp(min=1).")
+def nothing_counts(reference, logits, offsets, match, targets):
+    counted = match != -2
+    return reference(logits, offsets, match, targets) * (counted.sum().clamp(min=1) / counted.sum())
+
+
 @rpn_loss.mistake("The sigmoid is taken twice: binary_cross_entropy_with_logits takes the logits as they are.")
 def sigmoid_twice(reference, logits, offsets, match, targets):
     return _rpn(logits, offsets, match, targets, twice=True)
@@ -915,6 +950,8 @@ def _ap(images, threshold=0.5, points=101, envelope=True, ordered=True, **matchi
         return float(np.mean([precision[a[0]] if len(a) else 0.0 for a in at]))
     if envelope == "reached":
         return float(np.mean([precision[recall >= k / 100].max() for k in range(101) if (recall >= k / 100).any()]))
+    if envelope == "area":
+        return float(np.trapezoid(precision, recall))
     return float(precision[hit].sum() / total)
 
 
@@ -994,6 +1031,13 @@ def no_envelope(reference, images, threshold=0.5):
 )
 def at_the_hits(reference, images, threshold=0.5):
     return _ap(images, threshold, envelope=False)
+
+
+@average_precision.mistake(
+    "This is the area under the measured curve. COCO takes the best precision from there on at 101 recalls: their mean."
+)
+def area_under_the_curve(reference, images, threshold=0.5):
+    return _ap(images, threshold, envelope="area")
 
 
 @average_precision.mistake("Eleven recalls: that is the older rule of Pascal VOC. COCO has 101.")
