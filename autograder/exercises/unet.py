@@ -113,6 +113,16 @@ def stride_ignored(reference, x, weight, stride=1, padding=0):
     return stamps(x, weight, 1, padding)
 
 
+@conv_transpose2d.mistake("Only the first channel of the images is used; the stamps of all of them are added.")
+def first_channel(reference, x, weight, stride=1, padding=0):
+    return stamps(x[:, :1], weight[:1], stride, padding)
+
+
+@conv_transpose2d.mistake("The padding is not used: P rows and columns are cut off at each side.")
+def nothing_cut(reference, x, weight, stride=1, padding=0):
+    return stamps(x, weight, stride)
+
+
 @conv_transpose2d.mistake("The padding adds a border. In a transposed convolution it cuts one off: 2P less, not more.")
 def padding_added(reference, x, weight, stride=1, padding=0):
     y = stamps(x, weight, stride)
@@ -232,6 +242,11 @@ def bottom_twice(reference, size, base, depth, padding="same"):
     return [*sizes[: depth + 1], *sizes[depth:]]
 
 
+@unet_sizes.mistake('The padding is not looked at: with "valid", two convolutions of 3×3 take away 4 pixels.')
+def padding_unused(reference, size, base, depth, padding="same"):
+    return reference(size, base, depth)
+
+
 @unet_sizes.mistake('With "valid", two convolutions of 3×3 take away 4 pixels together; here only 2 are gone.')
 def two_pixels(reference, size, base, depth, padding="same"):
     lost, stages = (2 if padding == "valid" else 1), []
@@ -296,7 +311,10 @@ def drive_down(answer, x, channels, seed):
     import keras
 
     image = keras.Input(x.shape[1:])
-    halved, skip = answer(image, channels)
+    results = answer(image, channels)
+    if not isinstance(results, (tuple, list)) or len(results) != 2:
+        raise TypeError("down returns two tensors, the halved one and the skip: return halved, skip")
+    halved, skip = results
     return use(keras.Model(image, [halved, skip]), x, seed=seed)
 
 
@@ -346,9 +364,9 @@ def pixels(rng, *shape):
 def double_conv(rng):
     """Convolution, normalisation, ReLU; and again."""
     seed = int(rng.integers(1000))
-    yield case("one channel to two", pixels(rng, 1, 4, 4, 1), 2, seed)
-    yield case("three channels to four", pixels(rng, 2, 5, 6, 3), 4, seed + 1)
-    yield case("four channels to three", pixels(rng, 2, 3, 7, 4), 3, seed + 2)
+    yield case("one channel to two", pixels(rng, 1, 4, 4, 1), 2, seed=seed)
+    yield case("three channels to four", pixels(rng, 2, 5, 6, 3), 4, seed=seed + 1)
+    yield case("four channels to three", pixels(rng, 2, 3, 7, 4), 3, seed=seed + 2)
 
 
 def convolve(x, channels, times=2, order="cnr", bias=False, momentum=0.9, relu_last=True, size=3):
@@ -411,9 +429,9 @@ def default_momentum(reference, x, channels):
 def down(rng):
     """Two convolutions, keep the result, halve it."""
     seed = int(rng.integers(1000))
-    yield case("one channel", pixels(rng, 1, 4, 4, 1), 2, seed)
-    yield case("two images, three channels", pixels(rng, 2, 6, 4, 3), 2, seed + 1)
-    yield case("odd sizes", pixels(rng, 1, 5, 7, 2), 3, seed + 2)
+    yield case("one channel", pixels(rng, 1, 4, 4, 1), 2, seed=seed)
+    yield case("two images, three channels", pixels(rng, 2, 6, 4, 3), 2, seed=seed + 1)
+    yield case("odd sizes", pixels(rng, 1, 5, 7, 2), 3, seed=seed + 2)
 
 
 @down.mistake("The two results have changed places: first the halved one, then the skip.")
@@ -457,10 +475,10 @@ def mean_for_max(reference, x, channels):
 def up(rng):
     """Double, put the skip beside it, two convolutions."""
     seed = int(rng.integers(1000))
-    yield case("equal sizes", pixels(rng, 1, 2, 2, 2), pixels(rng, 1, 4, 4, 1), 2, seed)
-    yield case("two images", pixels(rng, 2, 2, 3, 4), pixels(rng, 2, 4, 6, 2), 2, seed + 1)
-    yield case("a skip one pixel too large", pixels(rng, 1, 2, 2, 2), pixels(rng, 1, 5, 5, 2), 2, seed + 2)
-    yield case("a skip much too large", pixels(rng, 1, 2, 3, 2), pixels(rng, 1, 9, 8, 3), 3, seed + 3)
+    yield case("equal sizes", pixels(rng, 1, 2, 2, 2), pixels(rng, 1, 4, 4, 1), 2, seed=seed)
+    yield case("two images", pixels(rng, 2, 2, 3, 4), pixels(rng, 2, 4, 6, 2), 2, seed=seed + 1)
+    yield case("a skip one pixel too large", pixels(rng, 1, 2, 2, 2), pixels(rng, 1, 5, 5, 2), 2, seed=seed + 2)
+    yield case("a skip much too large", pixels(rng, 1, 2, 3, 2), pixels(rng, 1, 9, 8, 3), 3, seed=seed + 3)
 
 
 def ascend(reference, x, skip, channels, doubled=None, join=None, place="middle", last=True):
