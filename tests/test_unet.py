@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from autograder.notebooks import exercise_module
 from course_lib import unet as library
 from course_lib.datasets import cardiac
 from course_lib.frameworks import keras
+from course_lib.syllabus import chapter
 
-ops = keras.ops
+layers, ops = keras.layers, keras.ops
 DRAWS = range(15)
 
 
@@ -215,6 +217,80 @@ def test_a_segmented_patient_has_labels_of_the_same_shape(trained):
     np.testing.assert_array_equal(seen.es_labels, library.predict(model, x)[4:])
 
 
+def test_separation_equals_scikit_learns_area_under_the_curve():
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(0)
+    usual, unusual = rng.integers(0, 6, size=40), rng.integers(2, 8, size=30)
+    right = roc_auc_score([0] * 40 + [1] * 30, np.concatenate([usual, unusual]))
+    assert abs(library.separation(usual, unusual) - right) < 1e-12
+
+
+def test_surprise_is_nothing_where_an_image_is_redrawn_as_it_is():
+    x = np.random.default_rng(0).random((3, 8, 8, 2)).astype(np.float32)
+    image = keras.Input((8, 8, 2))
+    np.testing.assert_array_equal(library.surprise(keras.Model(image, layers.Identity()(image)), x), 0)
+    twice = library.surprise(keras.Model(image, layers.Rescaling(2.0)(image)), x)
+    np.testing.assert_allclose(twice, (x**2).sum(axis=-1), rtol=1e-5)
+
+
+def test_an_implant_changes_its_place_and_nothing_else():
+    x, _ = cardiac.images_and_labels(cardiac.hearts(1, 0, 0, slices=3).train)
+    bad, where = cardiac.with_implants(x, np.random.default_rng(0))
+    assert bad.shape == x.shape
+    assert bad.dtype == x.dtype
+    np.testing.assert_array_equal(bad[~where], x[~where])
+    assert (np.abs(bad - x)[..., 0].max(axis=(1, 2)) > 0.05).all()
+    assert where.any(axis=(1, 2)).all()
+
+
+# ---- what a library would answer is closed ----
+
+
+def transposed_by_keras(x, weight, stride=1, padding=0):
+    y = ops.conv_transpose(x.transpose(0, 2, 3, 1), weight.transpose(2, 3, 1, 0), strides=stride, padding="valid")
+    y = np.asarray(y).transpose(0, 3, 1, 2)
+    return y[:, :, padding : y.shape[2] - padding, padding : y.shape[3] - padding]
+
+
+def transposed_as_a_gradient(x, weight, stride=1, padding=0):
+    import tensorflow as tf
+
+    N, _, H, W = x.shape
+    _, OC, FH, FW = weight.shape
+    image = tf.zeros((N, (H - 1) * stride + FH, (W - 1) * stride + FW, OC), tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        y = tf.nn.conv2d(image, weight.transpose(2, 3, 1, 0), stride, "VALID")
+    y = tape.gradient(y, image, x.transpose(0, 2, 3, 1)).numpy().transpose(0, 3, 1, 2)
+    return y[:, :, padding : y.shape[2] - padding, padding : y.shape[3] - padding]
+
+
+def entropy_by_keras(z, y, w):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+    return loss(y, z, sample_weight=ops.take(ops.convert_to_tensor(w), y))
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("conv_transpose2d", transposed_by_keras),
+        ("conv_transpose2d", transposed_as_a_gradient),
+        ("weighted_cross_entropy", entropy_by_keras),
+    ],
+)
+def test_one_call_of_a_library_is_no_answer_and_the_student_reads_why(name, answer):
+    exercise = getattr(exercise_module(chapter("unet")), name)
+    verdict = exercise.judge(answer)
+    assert verdict.n_passed == 0
+    assert all("closed" in result.outcome.raised.message for result in verdict.results)
+    # ... and afterwards it is open again
+    case = exercise.draw()[0]
+    result = answer(*case.args, **case.kwargs)
+    right = exercise.reference(*case.args, **case.kwargs)
+    np.testing.assert_allclose(np.asarray(result), np.asarray(right), atol=1e-5)
+
+
 # ---- right answers ----
 
 
@@ -231,6 +307,25 @@ def scatter_by_pixels(x, weight, stride=1, padding=0):
 
 def by_torch(x, weight, stride=1, padding=0):
     return torch.nn.functional.conv_transpose2d(torch.tensor(x), torch.tensor(weight), stride=stride, padding=padding)
+
+
+def spread_by_kron(x, weight, stride=1, padding=0):
+    H, W = x.shape[2:]
+    corner = np.zeros((stride, stride))
+    corner[0, 0] = 1
+    y = np.kron(x, corner)[:, :, : (H - 1) * stride + 1, : (W - 1) * stride + 1]
+    a, b = (F - 1 - padding for F in weight.shape[2:])
+    return np.pad(y, [(0, 0), (0, 0), (a, a), (b, b)]), np.rot90(np.swapaxes(weight, 0, 1), 2, axes=(2, 3))
+
+
+def spread_by_loops(x, weight, stride=1, padding=0):
+    N, C, H, W = x.shape
+    a, b = (F - 1 - padding for F in weight.shape[2:])
+    y = np.zeros((N, C, (H - 1) * stride + 1 + 2 * a, (W - 1) * stride + 1 + 2 * b))
+    for i in range(H):
+        for j in range(W):
+            y[:, :, a + i * stride, b + j * stride] = x[:, :, i, j]
+    return [y, np.flip(np.einsum("copq->ocpq", weight), (2, 3))]
 
 
 def sizes_by_lists(size, base, depth, padding="same"):
@@ -321,10 +416,10 @@ def entropy_by_take(z, y, w):
     return -ops.sum(picked * weight) / ops.sum(weight)
 
 
-def entropy_by_keras(z, y, w):
-    losses = keras.losses.sparse_categorical_crossentropy(y, z, from_logits=True)
-    weight = ops.take(ops.convert_to_tensor(w), y)
-    return ops.average(losses, weights=weight)
+def entropy_by_log_sum_exp(z, y, w):
+    picked = ops.sum(ops.one_hot(y, z.shape[-1], dtype=z.dtype) * z, axis=-1)
+    losses = ops.logsumexp(z, axis=-1) - picked
+    return ops.average(losses, weights=ops.take(ops.convert_to_tensor(w), y))
 
 
 def soft_dice_by_classes(z, y):
@@ -382,13 +477,13 @@ def ejection_by_slices(ed, es, spacing, label=3):
 
 RIGHT = {
     "conv_transpose2d": [scatter_by_pixels, by_torch, library.conv_transpose2d_matrix],
-    "conv_transpose2d_zeros": [scatter_by_pixels, by_torch],
+    "as_convolution": [spread_by_kron, spread_by_loops],
     "unet_sizes": [sizes_by_lists, sizes_as_array],
     "double_conv": [block, block_by_ops],
     "down": [down_by_ops, down_in_a_list],
     "up": [up_by_slices, up_by_crop],
     "build_unet": [unet_recursive, unet_from_a_stack],
-    "weighted_cross_entropy": [entropy_by_take, entropy_by_keras],
+    "weighted_cross_entropy": [entropy_by_take, entropy_by_log_sum_exp],
     "soft_dice_loss": [soft_dice_by_classes, soft_dice_flat],
     "dice": [dice_by_sets, dice_by_one_hot],
     "iou": [iou_by_masks, iou_from_dice],

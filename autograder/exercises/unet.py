@@ -1,9 +1,47 @@
-"""Chapter 08: what is checked of the exercises on the U-Net."""
+"""Chapter 08: what is checked of the exercises on the U-Net.
+
+Some exercises ask for what Keras and TensorFlow have. While such an answer runs, these operations are closed, in the
+student's kernel as in the sandbox, so that both give the same verdict.
+"""
+
+import contextlib
+import sys
 
 import numpy as np
 
 from autograder.compare import Tolerance
 from autograder.exercise import Written, case, exercise, only_exercises
+
+
+@contextlib.contextmanager
+def closed(part, message):
+    """While this lasts, TensorFlow's operations with ``part`` in their name raise; Keras computes with them."""
+    entrances = sys.modules.get("tensorflow.python.pywrap_tfe")
+    where = {"TFE_Py_FastPathExecute": 1, "TFE_Py_Execute": 2, "TFE_Py_ExecuteCancelable": 2}  # of the name
+    kept = {entrance: getattr(entrances, entrance) for entrance in where} if entrances else {}
+
+    def watched(entrance):
+        def execute(*args):
+            if part in str(args[where[entrance]]):
+                raise RuntimeError(message)
+            return kept[entrance](*args)
+
+        return execute
+
+    try:
+        for entrance in kept:
+            setattr(entrances, entrance, watched(entrance))
+        yield
+    finally:
+        for entrance, real in kept.items():
+            setattr(entrances, entrance, real)
+
+
+def by_numpy(answer, *args, **kwargs):
+    """The drive of the exercises that are written with NumPy."""
+    with closed("", "this exercise is written with NumPy; Keras and TensorFlow are closed while it is checked"):
+        return answer(*args, **kwargs)
+
 
 # ---- 8.1 and 8.2: transposed convolution ----
 
@@ -44,6 +82,7 @@ def transposed_cases(rng):
         "np.einsum('nc,copq->nopq', x[:, :, i, j], weight) to the rows i*S .. i*S+FH-1 and the columns likewise. At "
         "the end, cut P rows and columns off at each side.",
     ),
+    drive=by_numpy,
 )
 def conv_transpose2d(rng):
     """Every pixel stamps the filter, times its value, onto the output."""
@@ -74,6 +113,16 @@ def stride_ignored(reference, x, weight, stride=1, padding=0):
     return stamps(x, weight, 1, padding)
 
 
+@conv_transpose2d.mistake("Only the first channel of the images is used; the stamps of all of them are added.")
+def first_channel(reference, x, weight, stride=1, padding=0):
+    return stamps(x[:, :1], weight[:1], stride, padding)
+
+
+@conv_transpose2d.mistake("The padding is not used: P rows and columns are cut off at each side.")
+def nothing_cut(reference, x, weight, stride=1, padding=0):
+    return stamps(x, weight, stride)
+
+
 @conv_transpose2d.mistake("The padding adds a border. In a transposed convolution it cuts one off: 2P less, not more.")
 def padding_added(reference, x, weight, stride=1, padding=0):
     y = stamps(x, weight, stride)
@@ -87,44 +136,63 @@ def edge_lost(reference, x, weight, stride=1, padding=0):
     return y[:, :, padding : y.shape[2] - padding, padding : y.shape[3] - padding]
 
 
+def spread(x, weight, stride=1, padding=0, between=0, border=None, turn=(2, 3), exchange=True):
+    """Variants of zero insertion, for the mistakes: ``between`` zeros too many, another border, axes to turn."""
+    N, C, H, W = x.shape
+    S = stride + between
+    y = np.zeros((N, C, (H - 1) * S + 1, (W - 1) * S + 1))
+    y[:, :, ::S, ::S] = x
+    a, b = (F - 1 - padding if border is None else border(F, padding) for F in weight.shape[2:])
+    weight = np.flip(weight, turn)
+    return np.pad(y, ((0, 0), (0, 0), (a, a), (b, b))), weight.transpose(1, 0, 2, 3) if exchange else weight
+
+
 @exercise(
-    reference="course_lib.unet.upsampling:conv_transpose2d_zeros",
+    reference="course_lib.unet.upsampling:as_convolution",
     points=3,
     hints=(
         "One output pixel of the transposed convolution: which input pixels have stamped it, and with which entry of "
         "the filter? Is that entry counted from the same corner as in a convolution?",
-        "spread[:, :, ::S, ::S] = x puts S-1 zeros between; np.pad adds F-1-P zeros on each side; then conv2d_nchw "
-        "with weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3).",
+        "spread[:, :, ::S, ::S] = x puts S-1 zeros between; np.pad adds F-1-P zeros on each side; the filters are "
+        "weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3).",
     ),
+    drive=by_numpy,
 )
-def conv_transpose2d_zeros(rng):
-    """Zeros between the pixels, a border, and an ordinary convolution."""
+def as_convolution(rng):
+    """The spread-out images and the turned filters, with which an ordinary convolution is the transposed one."""
     yield from transposed_cases(rng)
 
 
-@conv_transpose2d_zeros.mistake("The filter is not rotated by 180°: weight[:, :, ::-1, ::-1].")
+@as_convolution.mistake("The filters are not rotated by 180°: weight[:, :, ::-1, ::-1].")
 def not_rotated(reference, x, weight, stride=1, padding=0):
-    return reference(x, weight[:, :, ::-1, ::-1], stride, padding)
+    return spread(x, weight, stride, padding, turn=())
 
 
-@conv_transpose2d_zeros.mistake("Zeros are put in between only S - 2 at a time, or not at all: S - 1 belong there.")
-def one_zero_less(reference, x, weight, stride=1, padding=0):
-    return reference(x, weight, max(stride - 1, 1), padding) if stride > 1 else reference(x, weight * 1.5, 1, padding)
-
-
-@conv_transpose2d_zeros.mistake(
-    "The filter is rotated along one axis only: that mirrors it. Both axes turn it by 180°."
-)
+@as_convolution.mistake("The filters are turned along one axis only: that mirrors them. Both axes make it 180°.")
 def mirrored(reference, x, weight, stride=1, padding=0):
-    return reference(x, weight[:, :, :, ::-1], stride, padding)
+    return spread(x, weight, stride, padding, turn=3)
 
 
-@conv_transpose2d_zeros.mistake("The border is P wide. The outermost stamps need F - 1 zeros, of which P are cut off.")
+@as_convolution.mistake("S zeros are put between neighbours. S - 1 belong there: then they are S pixels apart.")
+def one_zero_more(reference, x, weight, stride=1, padding=0):
+    return spread(x, weight, stride, padding, between=1)
+
+
+@as_convolution.mistake("The border is P wide. The outermost stamps need F - 1 zeros, of which P are cut off.")
 def border_of_p(reference, x, weight, stride=1, padding=0):
-    y = reference(x, weight, stride)
-    FH, FW = weight.shape[2:]
-    a, b = FH - 1 - padding, FW - 1 - padding
-    return y[:, :, a : y.shape[2] - a, b : y.shape[3] - b]
+    return spread(x, weight, stride, padding, border=lambda F, P: P)
+
+
+@as_convolution.mistake("The border is F - 1 wide, whatever the padding is. P of it are cut off at each side.")
+def padding_ignored(reference, x, weight, stride=1, padding=0):
+    return spread(x, weight, stride, padding, border=lambda F, P: F - 1)
+
+
+@as_convolution.mistake(
+    "The filters' channel axes stand in the old order. A convolution wants the output's channels first."
+)
+def channels_not_exchanged(reference, x, weight, stride=1, padding=0):
+    return spread(x, weight, stride, padding, exchange=False)
 
 
 why_transposed = Written("why_transposed", points=3)
@@ -174,6 +242,11 @@ def bottom_twice(reference, size, base, depth, padding="same"):
     return [*sizes[: depth + 1], *sizes[depth:]]
 
 
+@unet_sizes.mistake('The padding is not looked at: with "valid", two convolutions of 3×3 take away 4 pixels.')
+def padding_unused(reference, size, base, depth, padding="same"):
+    return reference(size, base, depth)
+
+
 @unet_sizes.mistake('With "valid", two convolutions of 3×3 take away 4 pixels together; here only 2 are gone.')
 def two_pixels(reference, size, base, depth, padding="same"):
     lost, stages = (2 if padding == "valid" else 1), []
@@ -210,8 +283,8 @@ def fill(model, seed):
     model.set_weights(values)
 
 
-def use(model, *inputs, seed):
-    """What a model is made of and computes with seeded weights, as named arrays."""
+def use(model, *inputs, seed, train=True):
+    """What a model is made of and computes with seeded weights, as named arrays; ``train``: after a step, too."""
     weights = [f"{w.name} {tuple(w.shape)}{'' if w.trainable else ' (not trained)'}" for w in model.weights]
     fill(model, seed)
     inputs = list(inputs) if len(inputs) > 1 else inputs[0]
@@ -219,6 +292,8 @@ def use(model, *inputs, seed):
     result = {"weights": weights}
     for k, output in enumerate(outputs if isinstance(outputs, (list, tuple)) else [outputs]):
         result[f"output {k}" if isinstance(outputs, (list, tuple)) else "output"] = np.asarray(output)
+    if not train:
+        return result
     model(inputs, training=True)  # moves the averages of the normalisations
     moved = [np.asarray(w) for w in model.weights if w.name.startswith("moving")]
     result["moving averages after a step"] = np.concatenate([np.ravel(w) for w in moved]) if moved else np.zeros(1)
@@ -236,7 +311,10 @@ def drive_down(answer, x, channels, seed):
     import keras
 
     image = keras.Input(x.shape[1:])
-    halved, skip = answer(image, channels)
+    results = answer(image, channels)
+    if not isinstance(results, (tuple, list)) or len(results) != 2:
+        raise TypeError("down returns two tensors, the halved one and the skip: return halved, skip")
+    halved, skip = results
     return use(keras.Model(image, [halved, skip]), x, seed=seed)
 
 
@@ -247,8 +325,25 @@ def drive_up(answer, x, skip, channels, seed):
     return use(keras.Model([below, beside], answer(below, beside, channels)), x, skip, seed=seed)
 
 
-def drive_unet(answer, x, classes, *base_and_depth, seed):
-    return use(answer(x.shape[1:], classes, *base_and_depth), x, seed=seed)
+def drive_unet(answer, x, classes, *base_and_depth, seed=None):
+    model = answer(x.shape[1:], classes, *base_and_depth)
+    if seed is None:  # a larger one is only counted: that takes a fraction of the time
+        return {"numbers": model.count_params(), "output shape": [*model.output_shape[1:]]}
+    return use(model, x, seed=seed, train=False)
+
+
+def counted(name, shape, classes, base=12, depth=3, default=False):
+    """A case in which a U-Net is built and its numbers are counted, moving averages included."""
+    before, numbers, widths = shape[-1], 0, [base * 2**level for level in range(depth + 1)]
+    for width in widths:
+        numbers += 9 * before * width + 9 * width * width + 8 * width
+        before = width
+    for width in reversed(widths[:-1]):
+        numbers += 4 * before * width + width + 18 * width * width + 9 * width * width + 8 * width
+        before = width
+    size = [2**depth * (length // 2**depth) for length in shape[:-1]]
+    truth = {"numbers": numbers + before * classes + classes, "output shape": [*size, classes]}
+    return case(name, np.zeros((1, *shape)), classes, *(() if default else (base, depth))).expecting(truth)
 
 
 def pixels(rng, *shape):
@@ -269,9 +364,9 @@ def pixels(rng, *shape):
 def double_conv(rng):
     """Convolution, normalisation, ReLU; and again."""
     seed = int(rng.integers(1000))
-    yield case("one channel to two", pixels(rng, 1, 4, 4, 1), 2, seed)
-    yield case("three channels to four", pixels(rng, 2, 5, 6, 3), 4, seed + 1)
-    yield case("four channels to three", pixels(rng, 2, 3, 7, 4), 3, seed + 2)
+    yield case("one channel to two", pixels(rng, 1, 4, 4, 1), 2, seed=seed)
+    yield case("three channels to four", pixels(rng, 2, 5, 6, 3), 4, seed=seed + 1)
+    yield case("four channels to three", pixels(rng, 2, 3, 7, 4), 3, seed=seed + 2)
 
 
 def convolve(x, channels, times=2, order="cnr", bias=False, momentum=0.9, relu_last=True, size=3):
@@ -334,9 +429,9 @@ def default_momentum(reference, x, channels):
 def down(rng):
     """Two convolutions, keep the result, halve it."""
     seed = int(rng.integers(1000))
-    yield case("one channel", pixels(rng, 1, 4, 4, 1), 2, seed)
-    yield case("two images, three channels", pixels(rng, 2, 6, 4, 3), 2, seed + 1)
-    yield case("odd sizes", pixels(rng, 1, 5, 7, 2), 3, seed + 2)
+    yield case("one channel", pixels(rng, 1, 4, 4, 1), 2, seed=seed)
+    yield case("two images, three channels", pixels(rng, 2, 6, 4, 3), 2, seed=seed + 1)
+    yield case("odd sizes", pixels(rng, 1, 5, 7, 2), 3, seed=seed + 2)
 
 
 @down.mistake("The two results have changed places: first the halved one, then the skip.")
@@ -380,10 +475,10 @@ def mean_for_max(reference, x, channels):
 def up(rng):
     """Double, put the skip beside it, two convolutions."""
     seed = int(rng.integers(1000))
-    yield case("equal sizes", pixels(rng, 1, 2, 2, 2), pixels(rng, 1, 4, 4, 1), 2, seed)
-    yield case("two images", pixels(rng, 2, 2, 3, 4), pixels(rng, 2, 4, 6, 2), 2, seed + 1)
-    yield case("a skip one pixel too large", pixels(rng, 1, 2, 2, 2), pixels(rng, 1, 5, 5, 2), 2, seed + 2)
-    yield case("a skip much too large", pixels(rng, 1, 2, 3, 2), pixels(rng, 1, 9, 8, 3), 3, seed + 3)
+    yield case("equal sizes", pixels(rng, 1, 2, 2, 2), pixels(rng, 1, 4, 4, 1), 2, seed=seed)
+    yield case("two images", pixels(rng, 2, 2, 3, 4), pixels(rng, 2, 4, 6, 2), 2, seed=seed + 1)
+    yield case("a skip one pixel too large", pixels(rng, 1, 2, 2, 2), pixels(rng, 1, 5, 5, 2), 2, seed=seed + 2)
+    yield case("a skip much too large", pixels(rng, 1, 2, 3, 2), pixels(rng, 1, 9, 8, 3), 3, seed=seed + 3)
 
 
 def ascend(reference, x, skip, channels, doubled=None, join=None, place="middle", last=True):
@@ -443,10 +538,10 @@ def no_convolutions(reference, x, skip, channels):
 )
 def build_unet(rng):
     """Down, bottom, up, and a score for every class in every pixel."""
-    seed = int(rng.integers(1000))
-    yield case("one level", pixels(rng, 1, 4, 4, 1), 2, 2, 1, seed=seed)
-    yield case("base and depth as they are by default", pixels(rng, 1, 8, 8, 1), 3, seed=seed + 1)
-    yield case("a size that is not divisible", pixels(rng, 1, 7, 6, 2), 2, 3, 1, seed=seed + 2)
+    yield case("one level", pixels(rng, 1, 4, 4, 1), 2, 2, 1, seed=int(rng.integers(1000)))
+    channels, classes, base = (int(n) for n in rng.integers(2, 6, size=3))
+    yield counted("two levels, a size that 4 does not divide", (7, 6, channels), classes, base, 2)
+    yield counted("base and depth as they are by default", (8, 8, 1), 3, default=True)
 
 
 def assemble(shape, classes, base, depth, *, widen=True, softmax=False, last=1, double=2):
@@ -496,7 +591,8 @@ def drive_loss(answer, z, y, *more):
     import tensorflow as tf
 
     z = tf.constant(z)
-    with tf.GradientTape() as tape:
+    message = "the cross-entropies of Keras and TensorFlow are closed here: write one with ops.log_softmax"
+    with tf.GradientTape() as tape, closed("CrossEntropy", message):
         tape.watch(z)
         E = tf.convert_to_tensor(answer(z, y, *more))
     dz = tape.gradient(E, z)
@@ -681,6 +777,7 @@ def share(a, b):
         "both = ((y == k) & (predicted == k)).sum(); 2 * both / ((y == k).sum() + (predicted == k).sum()), and np.nan "
         "where that would be 0/0.",
     ),
+    drive=by_numpy,
 )
 def dice(rng):
     """Twice what both have over what each has, for every class."""
@@ -721,6 +818,7 @@ def mean_of_slices(reference, y, predicted, K):
         "How many pixels does the union have, when the sizes of both and of their intersection are known?",
         "both / (size_of_y + size_of_predicted - both), np.nan for 0/0. Or with dice: d / (2 - d).",
     ),
+    drive=by_numpy,
 )
 def iou(rng):
     """Intersection over union of every class."""

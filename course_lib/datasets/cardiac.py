@@ -120,6 +120,31 @@ def patient(rng, slices=8, size=64, name="patient"):
     return Patient(name, *phases, spacing)
 
 
+def with_implants(x, rng):
+    """The same images with a piece of metal in each: it gives no signal, and a bright rim where signal piles up.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, H, W, 1), from 0 to 1
+    rng : numpy.random.Generator
+        Of places and radii, 3 to 5 pixels.
+
+    Returns
+    -------
+    x : ndarray, shape (N, H, W, 1)
+    where : ndarray of bool, shape (N, H, W)
+        The disc and its rim.
+    """
+    N, H, W, _ = x.shape
+    radius = rng.uniform(3, 5, size=(N, 1, 1))
+    row, column = rng.uniform(0.22, 0.78, size=(2, N, 1, 1)) * np.array([H, W]).reshape(2, 1, 1, 1)
+    i, j = np.mgrid[:H, :W]
+    outside = np.hypot(i - row, j - column) - radius  # pixels from the disc's border
+    rim = 0.9 * np.clip(1 - np.abs(outside - 1), 0, 1)
+    image = np.maximum(x[..., 0] * np.clip(outside + 0.5, 0, 1), rim)
+    return image[..., None].astype(x.dtype), outside < 2
+
+
 def _anatomy(rng):
     """What stays the same in all slices and phases of a patient; lengths in mm, angles in radians."""
     return {

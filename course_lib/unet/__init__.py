@@ -4,7 +4,7 @@
 ``upsampling``  transposed convolution in NumPy, three ways
 ``networks``    the U-Net in Keras, its calculator, its relatives without skips, FCN, SegNet, autoencoder
 ``losses``      weighted cross-entropy, soft Dice; Dice, intersection over union, ejection fraction
-``training``    the loop, predictions, a patient segmented
+``training``    the loop, predictions, a patient segmented, an autoencoder's surprise
 ==============  ======================================================================================
 """
 
@@ -29,8 +29,9 @@ from course_lib.unet.networks import (
     unet_table,
     up,
 )
-from course_lib.unet.training import ce_and_dice, fit, predict, scores, segment
+from course_lib.unet.training import ce_and_dice, fit, predict, scores, segment, separation, surprise
 from course_lib.unet.upsampling import (
+    as_convolution,
     conv_transpose2d,
     conv_transpose2d_matrix,
     conv_transpose2d_zeros,
@@ -41,8 +42,9 @@ from course_lib.unet.upsampling import (
 )
 
 __all__ = [
-    "build_autoencoder", "build_fcn", "build_plain", "build_segnet", "build_unet", "ce_and_dice", "class_weights",
-    "conv_transpose2d", "conv_transpose2d_matrix", "conv_transpose2d_zeros", "cover", "crop", "dice", "double_conv",
-    "down", "ejection_fraction", "fit", "insert_zeros", "iou", "predict", "scores", "segment", "soft_dice_loss",
-    "strided_conv_matrix", "transposed_size", "unet_sizes", "unet_table", "up", "weighted_cross_entropy",
+    "as_convolution", "build_autoencoder", "build_fcn", "build_plain", "build_segnet", "build_unet", "ce_and_dice",
+    "class_weights", "conv_transpose2d", "conv_transpose2d_matrix", "conv_transpose2d_zeros", "cover", "crop",
+    "dice", "double_conv", "down", "ejection_fraction", "fit", "insert_zeros", "iou", "predict", "scores",
+    "segment", "separation", "soft_dice_loss", "strided_conv_matrix", "surprise", "transposed_size", "unet_sizes",
+    "unet_table", "up", "weighted_cross_entropy",
 ]  # fmt: skip

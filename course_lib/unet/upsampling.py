@@ -76,10 +76,38 @@ def insert_zeros(x, stride):
     return y
 
 
-def conv_transpose2d_zeros(x, weight, stride=1, padding=0):
-    """Transposed convolution by zero insertion: an ordinary convolution of stride 1 of a spread-out image.
+def as_convolution(x, weight, stride=1, padding=0):
+    """What an ordinary convolution of stride 1 needs, to give the transposed one.
 
-    Zeros go between the pixels, a border of ``F - 1 - P`` zeros around them, and the filter is rotated by 180°.
+    Zeros go between the pixels and a border of ``F - 1 - P`` zeros around them; the filters are rotated by 180°, and
+    their two channel axes change places.
+
+    Parameters
+    ----------
+    x, weight, stride, padding
+        See :func:`conv_transpose2d`; ``padding`` is at most ``F - 1`` here.
+
+    Returns
+    -------
+    spread : ndarray, shape (N, C, (H - 1) * S + 1 + 2 * (FH - 1 - P), ...)
+    turned : ndarray, shape (OC, C, FH, FW)
+
+    Raises
+    ------
+    ValueError
+        If the padding exceeds the filter's length minus one.
+    """
+    _, _, FH, FW = weight.shape
+    if padding > min(FH, FW) - 1:
+        raise ValueError(f"padding {padding} needs a filter of at least {padding + 1}; this one is {FH}×{FW}")
+    borders = [(F - 1 - padding,) * 2 for F in (FH, FW)]
+    spread = np.pad(insert_zeros(x, stride), ((0, 0), (0, 0), *borders))
+    turned = weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
+    return spread, turned
+
+
+def conv_transpose2d_zeros(x, weight, stride=1, padding=0):
+    """Transposed convolution by zero insertion: an ordinary convolution of a spread-out image.
 
     Parameters and result: see :func:`conv_transpose2d`; ``padding`` is at most ``F - 1`` here.
 
@@ -88,14 +116,7 @@ def conv_transpose2d_zeros(x, weight, stride=1, padding=0):
     ValueError
         If the channels differ, or the padding exceeds the filter's length minus one.
     """
-    _, _, FH, FW = weight.shape
-    if padding > min(FH, FW) - 1:
-        raise ValueError(f"padding {padding} needs a filter of at least {padding + 1}; this one is {FH}×{FW}")
-    spread = insert_zeros(x, stride)
-    borders = [(F - 1 - padding,) * 2 for F in (FH, FW)]
-    spread = np.pad(spread, ((0, 0), (0, 0), *borders))
-    rotated = weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)  # (OC, C, FH, FW), as conv2d_nchw wants it
-    return conv2d_nchw(spread, rotated)
+    return conv2d_nchw(*as_convolution(x, weight, stride, padding))
 
 
 def strided_conv_matrix(weight, H, W, stride=1, padding=0):
