@@ -4,7 +4,7 @@ from functools import partial
 
 SEEDS = (0, 1)
 DEPTHS = {14: (2, 2, 2), 32: (5, 5, 5), 50: (8, 8, 8)}
-IMAGES, EPOCHS = 2000, 5
+IMAGES, EPOCHS = 1500, 5
 
 
 def runs():
@@ -24,7 +24,7 @@ def best(seed):
     data = datasets.shapes(n_train=4000)
     keras.utils.set_random_seed(seed)
     model = resnet.build_resnet("basic", (2, 2, 2), 16, 10, (32, 32, 3))
-    history = resnet.train(model, data, 4000, 12, seed, progress=False)
+    history = resnet.train(model, data, 4000, 8, seed, progress=False)
     return {"test": resnet.accuracy(model, data.test), "validation": history["validation accuracy"][-1]}
 
 

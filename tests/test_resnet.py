@@ -381,3 +381,9 @@ RIGHT = {
     "with_new_head": [head_by_name, head_around_a_body],
     "to_torch": [torch_by_einsum, torch_by_moveaxis],
 }
+
+EQUIVALENT = {
+    "batch_norm_backward": {
+        "dy.size // dy.shape[1]  ->  dy.size / dy.shape[1]": "the number of channels divides the size; no remainder",
+    },
+}

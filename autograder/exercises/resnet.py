@@ -59,7 +59,7 @@ def described(model, shape, seed):
 def drive_batch_norm(answer, gamma, beta, x, new):
     """Two batches in training, then other images at test time."""
     layer = answer(gamma, beta)
-    first = np.array(layer.forward(x, training=True))
+    first = np.array(layer.forward(x))  # training is the default
     second = np.array(layer.forward(2 * x - 1, training=True))
     mean, variance = np.array(layer.moving_mean), np.array(layer.moving_variance)
     test = np.array(layer.forward(new, training=False))
@@ -291,6 +291,8 @@ def Residual(rng):
     """A branch beside a straight path, forward and backward."""
     W = np.array([[0.0, -2.0], [1.0, 0.0]])
     yield case("the worked example", W, np.array([[3.0, 1.0]]), np.array([[1.0, 1.0]]))
+    turned = np.array([[0.0, 1.0], [-2.0, 0.0]])
+    yield case("a sum that is 0 lets nothing back", turned, np.array([[1.0, 0.5]]), np.array([[1.0, 1.0]]))
     for name, N, D in (("two rows", 2, 2), ("three rows", 3, 4), ("a larger one", 5, 6)):
         yield case(name, rng.normal(size=(D, D)), rng.normal(size=(N, D)), rng.normal(size=(N, D)))
 
@@ -591,7 +593,7 @@ def flattened(reference, kind, blocks, width, classes, input_shape):
 def wide_resnet_parameters(rng):
     """The trained numbers of a Wide ResNet."""
     yield case("WRN-10-1, two classes", 10, 1, 2)
-    yield case("WRN-10-2", 10, 2, 10)
+    yield case("WRN-10-2, ten classes as nothing is said", 10, 2)
     yield case("WRN-16-8", 16, 8, 10)
     yield case("WRN-28-10", 28, 10, 10)
     yield case("a drawn one", 6 * int(rng.integers(2, 9)) + 4, int(rng.integers(3, 13)), int(rng.integers(11, 200)))
