@@ -4,7 +4,7 @@ from functools import partial
 
 SEEDS = (0, 1)
 DEPTHS = {14: (2, 2, 2), 32: (5, 5, 5), 50: (8, 8, 8)}
-IMAGES, EPOCHS = 1500, 5
+IMAGES, EPOCHS = 1000, 6
 
 
 def runs():
