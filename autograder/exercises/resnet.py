@@ -107,6 +107,16 @@ def batch_statistics_at_test_time(reference, *args):
     return Wrong(*args)
 
 
+@BatchNorm.mistake("The moving averages are used in training too. There the batch is normalised by its own numbers.")
+def moving_averages_in_training(reference, *args):
+    class Wrong(reference):
+        def forward(self, x, training=True):
+            y = super().forward(x, training)
+            return super().forward(x, False) if training else y
+
+    return Wrong(*args)
+
+
 @BatchNorm.mistake("The variance is divided by m - 1. Batch normalisation divides by m (ddof=0, NumPy's default).")
 def unbiased_variance(reference, *args):
     class Wrong(reference):
@@ -368,7 +378,8 @@ def no_activation(reference, branch):
 def drive_block(answer, shape, filters, stride, seed):
     """A model of one block, its weights set, and what it computes."""
     inputs = keras.Input(shape)
-    return described(keras.Model(inputs, answer(inputs, filters, stride)), shape, seed)
+    given = (filters, stride) if stride > 1 else (filters,)  # stride 1 is the default
+    return described(keras.Model(inputs, answer(inputs, *given)), shape, seed)
 
 
 @exercise(
@@ -397,6 +408,23 @@ def relu_before_addition(reference, x, filters, stride=1):
     y = keras.layers.ReLU()(conv_bn(y, filters, 3))
     fits = stride == 1 and x.shape[-1] == filters
     return keras.layers.Add()([y, x if fits else conv_bn(x, filters, 1, stride)])
+
+
+@residual_block.mistake("A ReLU stands before the addition as well. Then the branch can only add: one ReLU, behind the sum.")
+def relu_on_both_sides(reference, x, filters, stride=1):
+    y = keras.layers.ReLU()(conv_bn(x, filters, 3, stride))
+    y = keras.layers.ReLU()(conv_bn(y, filters, 3))
+    fits = stride == 1 and x.shape[-1] == filters
+    return keras.layers.ReLU()(keras.layers.Add()([y, x if fits else conv_bn(x, filters, 1, stride)]))
+
+
+@residual_block.mistake("The projection has no batch normalisation. It is conv_bn(x, filters, 1, stride).")
+def projection_not_normalised(reference, x, filters, stride=1):
+    y = keras.layers.ReLU()(conv_bn(x, filters, 3, stride))
+    y = conv_bn(y, filters, 3)
+    if stride != 1 or x.shape[-1] != filters:
+        x = keras.layers.Conv2D(filters, 1, strides=stride)(x)
+    return keras.layers.ReLU()(keras.layers.Add()([y, x]))
 
 
 @residual_block.mistake("There is no projection: where the shape changes, x needs a 1×1 convolution before the sum.")
@@ -695,6 +723,13 @@ def head_on_head(reference, path, classes):
     old = keras.models.load_model(path)
     old.trainable = False
     return keras.Model(old.input, keras.layers.Dense(classes)(old.outputs[0]))
+
+
+@with_new_head.mistake("The new head has a softmax. It gives scores: Dense(classes) without activation.")
+def softmax_head(reference, path, classes):
+    old = keras.models.load_model(path)
+    old.trainable = False
+    return keras.Model(old.input, keras.layers.Dense(classes, activation="softmax")(old.layers[-1].input))
 
 
 @with_new_head.mistake("The new head is frozen too: nothing is left to train. Freeze the body before, not the whole.")
