@@ -410,7 +410,7 @@ def relu_before_addition(reference, x, filters, stride=1):
     return keras.layers.Add()([y, x if fits else conv_bn(x, filters, 1, stride)])
 
 
-@residual_block.mistake("A ReLU stands before the addition as well: the branch can only add. One is enough, behind the sum.")
+@residual_block.mistake("A ReLU stands before the addition as well: the branch can then only add. Leave it out.")
 def relu_on_both_sides(reference, x, filters, stride=1):
     y = keras.layers.ReLU()(conv_bn(x, filters, 3, stride))
     y = keras.layers.ReLU()(conv_bn(y, filters, 3))
