@@ -3,7 +3,7 @@
 from functools import partial
 
 SEEDS = (0, 1)
-DEPTHS = {14: (2, 2, 2), 32: (5, 5, 5), 50: (8, 8, 8)}
+DEPTHS = {14: (2, 2, 2), 20: (3, 3, 3), 32: (5, 5, 5)}
 IMAGES, EPOCHS = 1000, 6
 
 
@@ -11,7 +11,7 @@ def runs():
     """Every training, by its name."""
     result = {}
     for seed in SEEDS:
-        result |= {f"depth {depth} {seed}": partial(pair, depth, seed) for depth in (32, 14, 50)}
+        result |= {f"depth {depth} {seed}": partial(pair, depth, seed) for depth in DEPTHS}
         result[f"best {seed}"] = partial(best, seed)
     return result
 
@@ -24,7 +24,7 @@ def best(seed):
     data = datasets.shapes(n_train=4000)
     keras.utils.set_random_seed(seed)
     model = resnet.build_resnet("basic", (2, 2, 2), 16, 10, (32, 32, 3))
-    history = resnet.train(model, data, 4000, 8, seed, progress=False)
+    history = resnet.train(model, data, 4000, 12, seed, progress=False)
     return {"test": resnet.accuracy(model, data.test), "validation": history["validation accuracy"][-1]}
 
 
