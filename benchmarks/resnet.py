@@ -2,7 +2,7 @@
 
 from functools import partial
 
-SEEDS = (0,)
+SEEDS = (0, 1)
 DEPTHS = {14: (2, 2, 2), 20: (3, 3, 3), 32: (5, 5, 5)}
 IMAGES, EPOCHS = 1000, 6
 
