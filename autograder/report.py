@@ -103,9 +103,12 @@ def reasons(result, names):
 
 
 def _argument_names(exercise, case):
-    """The names of a case's arguments, as the reference calls them."""
+    """The names of a case's arguments, as the reference calls them, or the exercise's own drive if that names them."""
     try:
-        parameters = list(inspect.signature(exercise.reference).parameters)
+        parameters = list(inspect.signature(exercise.drive).parameters.values())[1:]  # the first is the answer
+        if not parameters or parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:
+            parameters = inspect.signature(exercise.reference).parameters.values()
+        parameters = [parameter.name for parameter in parameters]
     except (TypeError, ValueError):
         parameters = []
     given = [parameters[k] if k < len(parameters) else f"argument {k + 1}" for k in range(len(case.args))]

@@ -3,15 +3,15 @@
 from functools import partial
 
 SEEDS = (0, 1)
-DEPTHS = {14: (2, 2, 2), 32: (5, 5, 5), 50: (8, 8, 8)}
-IMAGES, EPOCHS = 2000, 5
+DEPTHS = {14: (2, 2, 2), 20: (3, 3, 3), 32: (5, 5, 5)}
+IMAGES, EPOCHS = 1000, 6
 
 
 def runs():
     """Every training, by its name."""
     result = {}
     for seed in SEEDS:
-        result |= {f"depth {depth} {seed}": partial(pair, depth, seed) for depth in (32, 14, 50)}
+        result |= {f"depth {depth} {seed}": partial(pair, depth, seed) for depth in DEPTHS}
         result[f"best {seed}"] = partial(best, seed)
     return result
 

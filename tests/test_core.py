@@ -153,6 +153,18 @@ def test_writing_into_arguments_can_be_allowed():
     assert allowed.judge(lambda x: np.cumsum(x, out=x)).passed
 
 
+def test_arguments_of_a_case_have_the_names_that_the_exercises_own_drive_gives_them():
+    def drive(answer, first, second):
+        return answer(first) + second
+
+    def cases(rng):
+        yield case("three numbers", np.arange(3.0), 4)
+
+    driven = exercise(reference="numpy:cumsum", points=1, drive=drive)(cases)
+    text = report.page(driven.judge(lambda x: x)).text
+    assert "first = " in text and "second = 4" in text
+
+
 def test_an_exception_is_shown_as_the_students_with_their_line():
     def broken(x):
         y = x * 2

@@ -106,9 +106,13 @@ def test_parameters_and_flops_are_the_published_ones(depth):
     assert abs(cost.multiply_adds / 1e9 - billions) < 0.1  # the paper cuts 3.66 to 3.6 and 3.86 to 3.8
 
 
-def test_resnet_18_as_built_has_the_parameters_that_were_reckoned():
-    model = library.resnet(18, 7, (32, 32, 3))
-    assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == library.cost(18, classes=7).parameters
+def trained_numbers(model):
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_a_network_as_built_has_the_parameters_that_were_reckoned(depth):
+    assert trained_numbers(library.resnet(depth, 7, (32, 32, 3))) == library.cost(depth, classes=7).parameters
 
 
 @pytest.mark.parametrize(("depth", "width", "millions"), [(28, 10, 36.5), (16, 8, 11.0), (40, 4, 8.9), (16, 10, 17.1)])
@@ -118,6 +122,18 @@ def test_wide_networks_have_the_published_parameters(depth, width, millions):
 
 def test_the_five_vgg_networks_have_the_published_parameters():
     assert [round(library.vgg(column).parameters / 1e6) for column in "ABCDE"] == [133, 133, 134, 138, 144]
+
+
+def test_googlenet_and_the_densenets_have_the_published_parameters():
+    assert library.googlenet().parameters == 6_998_552
+    assert library.densenet().parameters == 7_978_856
+    assert library.densenet((6, 12, 32, 32)).parameters == 14_149_480  # DenseNet-169
+
+
+def test_mobilenet_has_the_parameters_of_keras_applications_and_the_papers_569_million_multiply_adds():
+    cost = library.mobilenet()
+    assert cost.parameters == trained_numbers(keras.applications.MobileNet(weights=None))
+    assert round(cost.multiply_adds / 1e6) == 569
 
 
 def test_blocks_of_other_families_have_the_parameters_of_networks_built_in_torch():
@@ -364,4 +380,10 @@ RIGHT = {
     "wide_resnet_parameters": [wide_from_layers, wide_closed],
     "with_new_head": [head_by_name, head_around_a_body],
     "to_torch": [torch_by_einsum, torch_by_moveaxis],
+}
+
+EQUIVALENT = {
+    "batch_norm_backward": {
+        "dy.size // dy.shape[1]  ->  dy.size / dy.shape[1]": "the number of channels divides the size; no remainder",
+    },
 }

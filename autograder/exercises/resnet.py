@@ -59,7 +59,7 @@ def described(model, shape, seed):
 def drive_batch_norm(answer, gamma, beta, x, new):
     """Two batches in training, then other images at test time."""
     layer = answer(gamma, beta)
-    first = np.array(layer.forward(x, training=True))
+    first = np.array(layer.forward(x))  # training is the default
     second = np.array(layer.forward(2 * x - 1, training=True))
     mean, variance = np.array(layer.moving_mean), np.array(layer.moving_variance)
     test = np.array(layer.forward(new, training=False))
@@ -103,6 +103,16 @@ def batch_statistics_at_test_time(reference, *args):
             y = super().forward(x, training=True)
             self.moving_mean, self.moving_variance = kept
             return y
+
+    return Wrong(*args)
+
+
+@BatchNorm.mistake("The moving averages are used in training too. There the batch is normalised by its own numbers.")
+def moving_averages_in_training(reference, *args):
+    class Wrong(reference):
+        def forward(self, x, training=True):
+            y = super().forward(x, training)
+            return super().forward(x, False) if training else y
 
     return Wrong(*args)
 
@@ -291,6 +301,8 @@ def Residual(rng):
     """A branch beside a straight path, forward and backward."""
     W = np.array([[0.0, -2.0], [1.0, 0.0]])
     yield case("the worked example", W, np.array([[3.0, 1.0]]), np.array([[1.0, 1.0]]))
+    turned = np.array([[0.0, 1.0], [-2.0, 0.0]])
+    yield case("a sum that is 0 lets nothing back", turned, np.array([[1.0, 0.5]]), np.array([[1.0, 1.0]]))
     for name, N, D in (("two rows", 2, 2), ("three rows", 3, 4), ("a larger one", 5, 6)):
         yield case(name, rng.normal(size=(D, D)), rng.normal(size=(N, D)), rng.normal(size=(N, D)))
 
@@ -366,7 +378,8 @@ def no_activation(reference, branch):
 def drive_block(answer, shape, filters, stride, seed):
     """A model of one block, its weights set, and what it computes."""
     inputs = keras.Input(shape)
-    return described(keras.Model(inputs, answer(inputs, filters, stride)), shape, seed)
+    given = (filters, stride) if stride > 1 else (filters,)  # stride 1 is the default
+    return described(keras.Model(inputs, answer(inputs, *given)), shape, seed)
 
 
 @exercise(
@@ -395,6 +408,23 @@ def relu_before_addition(reference, x, filters, stride=1):
     y = keras.layers.ReLU()(conv_bn(y, filters, 3))
     fits = stride == 1 and x.shape[-1] == filters
     return keras.layers.Add()([y, x if fits else conv_bn(x, filters, 1, stride)])
+
+
+@residual_block.mistake("A ReLU stands before the addition as well: the branch can then only add. Leave it out.")
+def relu_on_both_sides(reference, x, filters, stride=1):
+    y = keras.layers.ReLU()(conv_bn(x, filters, 3, stride))
+    y = keras.layers.ReLU()(conv_bn(y, filters, 3))
+    fits = stride == 1 and x.shape[-1] == filters
+    return keras.layers.ReLU()(keras.layers.Add()([y, x if fits else conv_bn(x, filters, 1, stride)]))
+
+
+@residual_block.mistake("The projection has no batch normalisation. It is conv_bn(x, filters, 1, stride).")
+def projection_not_normalised(reference, x, filters, stride=1):
+    y = keras.layers.ReLU()(conv_bn(x, filters, 3, stride))
+    y = conv_bn(y, filters, 3)
+    if stride != 1 or x.shape[-1] != filters:
+        x = keras.layers.Conv2D(filters, 1, strides=stride)(x)
+    return keras.layers.ReLU()(keras.layers.Add()([y, x]))
 
 
 @residual_block.mistake("There is no projection: where the shape changes, x needs a 1×1 convolution before the sum.")
@@ -591,7 +621,7 @@ def flattened(reference, kind, blocks, width, classes, input_shape):
 def wide_resnet_parameters(rng):
     """The trained numbers of a Wide ResNet."""
     yield case("WRN-10-1, two classes", 10, 1, 2)
-    yield case("WRN-10-2", 10, 2, 10)
+    yield case("WRN-10-2, ten classes as nothing is said", 10, 2)
     yield case("WRN-16-8", 16, 8, 10)
     yield case("WRN-28-10", 28, 10, 10)
     yield case("a drawn one", 6 * int(rng.integers(2, 9)) + 4, int(rng.integers(3, 13)), int(rng.integers(11, 200)))
@@ -693,6 +723,13 @@ def head_on_head(reference, path, classes):
     old = keras.models.load_model(path)
     old.trainable = False
     return keras.Model(old.input, keras.layers.Dense(classes)(old.outputs[0]))
+
+
+@with_new_head.mistake("The new head has a softmax. It gives scores: Dense(classes) without activation.")
+def softmax_head(reference, path, classes):
+    old = keras.models.load_model(path)
+    old.trainable = False
+    return keras.Model(old.input, keras.layers.Dense(classes, activation="softmax")(old.layers[-1].input))
 
 
 @with_new_head.mistake("The new head is frozen too: nothing is left to train. Freeze the body before, not the whole.")

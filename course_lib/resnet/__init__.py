@@ -20,7 +20,15 @@ from course_lib.resnet.blocks import (
     with_new_head,
 )
 from course_lib.resnet.drawing import drawing
-from course_lib.resnet.families import dense_block, inception_block, separable_block, vgg
+from course_lib.resnet.families import (
+    dense_block,
+    densenet,
+    googlenet,
+    inception_block,
+    mobilenet,
+    separable_block,
+    vgg,
+)
 from course_lib.resnet.normalization import BatchNorm, Residual, batch_norm_backward
 from course_lib.resnet.specification import ROWS, block_cost, cost, wide_resnet_parameters
 from course_lib.resnet.specification import conv as conv_cost
@@ -29,7 +37,8 @@ from course_lib.resnet.twin import TorchBlock, block_weights, to_torch, twin_of_
 
 __all__ = [
     "ROWS", "BatchNorm", "Residual", "TorchBlock", "accuracy", "batch_norm_backward", "block_cost", "block_weights",
-    "bottleneck_block", "build_resnet", "compare", "conv_bn", "conv_cost", "cost", "dense_block", "drawing",
-    "free_block", "inception_block", "plain_block", "prepare", "residual_block", "resnet", "separable_block",
-    "to_torch", "train", "twin_of_block", "vgg", "wide_resnet_parameters", "with_new_head",
+    "bottleneck_block", "build_resnet", "compare", "conv_bn", "conv_cost", "cost", "dense_block", "densenet",
+    "drawing", "free_block", "googlenet", "inception_block", "mobilenet", "plain_block", "prepare", "residual_block",
+    "resnet", "separable_block", "to_torch", "train", "twin_of_block", "vgg", "wide_resnet_parameters",
+    "with_new_head",
 ]  # fmt: skip

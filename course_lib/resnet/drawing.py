@@ -5,6 +5,27 @@ import html
 ROW, LEFT = 24, 150  # pixels: height of a line, room for the arcs
 
 
+def _inputs(layer):
+    """The layers whose results go into this one."""
+    given = layer.input if isinstance(layer.input, (list, tuple)) else [layer.input]
+    return [earlier for tensor in given if (earlier := tensor._keras_history.operation) is not layer]
+
+
+def _in_order(model):
+    """The layers, each after its inputs, and every branch in one piece."""
+    order, open_, seen = [], [model.layers[-1]], set()
+    while open_:
+        layer = open_[-1]
+        missing = [earlier for earlier in _inputs(layer) if earlier.name not in seen]
+        if missing:
+            open_.append(missing[0])
+        else:
+            open_.pop()
+            seen.add(layer.name)
+            order.append(layer)
+    return order
+
+
 def drawing(model):
     """The layers of a functional model with their shapes and connections, as HTML with an SVG.
 
@@ -16,9 +37,10 @@ def drawing(model):
     -------
     str
     """
-    place = {layer.name: k for k, layer in enumerate(model.layers)}
+    order = _in_order(model)
+    place = {layer.name: k for k, layer in enumerate(order)}
     parts = []
-    for layer, row in zip(model.layers, place.values(), strict=True):
+    for row, layer in enumerate(order):
         y = ROW * row + ROW // 2
         shape = "×".join(map(str, layer.output.shape[1:]))
         kind = type(layer).__name__
@@ -27,8 +49,7 @@ def drawing(model):
         bold = " font-weight='bold'" if kind == "Add" else ""
         parts.append(f"<circle cx='{LEFT}' cy='{y}' r='3'/><text x='{LEFT + 270}' y='{y + 4}'>{shape}</text>")
         parts.append(f"<text x='{LEFT + 14}' y='{y + 4}'{bold}>{html.escape(kind + size)}</text>")
-        given = layer.input if isinstance(layer.input, (list, tuple)) else [layer.input]
-        for before in {tensor._keras_history.operation.name for tensor in given} - {layer.name}:
+        for before in {earlier.name for earlier in _inputs(layer)}:
             top = ROW * place[before] + ROW // 2
             reach = place[layer.name] - place[before]
             if reach == 1:

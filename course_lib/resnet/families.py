@@ -1,7 +1,7 @@
 """Other ways to spend parameters and multiply-adds: VGG, GoogLeNet, DenseNet, MobileNet, as the ledger sees them."""
 
 from course_lib.cnn.ledger import ledger
-from course_lib.resnet.specification import Cost, conv
+from course_lib.resnet.specification import Cost, conv, linear
 
 # Convolutions of the five VGG networks: filters, or (filters, size) where the filter is not 3×3; 0 is a pooling.
 VGG = {
@@ -11,6 +11,16 @@ VGG = {
     "D": (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0),
     "E": (64, 64, 0, 128, 128, 0, *[256] * 4, 0, *[512] * 4, 0, *[512] * 4, 0),
 }
+
+# GoogLeNet's nine blocks: side of the maps, maps of each branch (Szegedy and others, 2015, table 1).
+INCEPTION = (
+    (28, 64, (96, 128), (16, 32), 32), (28, 128, (128, 192), (32, 96), 64),
+    (14, 192, (96, 208), (16, 48), 64), (14, 160, (112, 224), (24, 64), 64), (14, 128, (128, 256), (24, 64), 64),
+    (14, 112, (144, 288), (32, 64), 64), (14, 256, (160, 320), (32, 128), 128),
+    (7, 256, (160, 320), (32, 128), 128), (7, 384, (192, 384), (48, 128), 128),
+)  # fmt: skip
+# MobileNet's thirteen blocks: maps that come out, stride (Howard and others, 2017, table 1).
+SEPARABLE = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
 
 
 def vgg(column):
@@ -52,3 +62,33 @@ def separable_block(C, OC, side, stride=1):
     """MobileNet's block: a 3×3 filter for each map alone, then a 1×1 across the maps."""
     after = -(-side // stride)
     return conv(C, C, 3, after, groups=C) + conv(C, OC, 1, after)
+
+
+def googlenet(classes=1000):
+    """GoogLeNet on 224×224, as it is used: without the two auxiliary heads of its training."""
+    total = conv(3, 64, 7, 112, normalised=False) + conv(64, 64, 1, 56, normalised=False)
+    total, C = total + conv(64, 192, 3, 56, normalised=False), 192
+    for side, one, three, five, pool in INCEPTION:
+        total, C = total + inception_block(C, one, three, five, pool, side), one + three[1] + five[1] + pool
+    return total + linear(C, classes)
+
+
+def densenet(blocks=(6, 12, 24, 16), growth=32, classes=1000):
+    """DenseNet-121 (or another) on 224×224: between blocks a 1×1 halves the maps and an average pooling the sides."""
+    C, side = 2 * growth, 56
+    total = conv(3, C, 7, 112)
+    for k, count in enumerate(blocks):
+        total, C = total + dense_block(C, growth, count, side), C + count * growth
+        total += Cost(2 * C, 0)  # the normalisation behind each block
+        if k < len(blocks) - 1:
+            total += Cost(C * (C // 2), C * (C // 2) * side * side)
+            C, side = C // 2, side // 2
+    return total + linear(C, classes)
+
+
+def mobilenet(classes=1000):
+    """MobileNet on 224×224, at full width."""
+    total, C, side = conv(3, 32, 3, 112), 32, 112
+    for OC, stride in SEPARABLE:
+        total, C, side = total + separable_block(C, OC, side, stride), OC, side // stride
+    return total + linear(C, classes)
