@@ -73,10 +73,14 @@ def test_losses_of_a_judge_without_an_idea_are_log_2():
 
 
 def test_the_toy_finds_the_data_and_the_saturating_loss_is_slower():
-    good = library.play(1200, library.bce_from_logits)
-    assert abs(good["a"][-200:].mean() - 2) < 0.3
-    assert abs(abs(good["b"][-200:]).mean() - 1) < 0.35
-    assert abs(good["D loss"][-200:].mean() - math.log(2)) < 0.05
+    good, literal = (library.play(1200, library.bce_from_logits, saturating=saturating) for saturating in (False, True))
+    for history in (good, literal):
+        assert abs(history["a"][-200:].mean() - 2) < 0.1
+        assert abs(history["b"][-200:].mean() - 1) < 0.1
+        assert abs(history["D loss"][-200:].mean() - math.log(2)) < 0.02
+    arrival = [int(np.argmax(history["a"] > 1.5)) for history in (good, literal)]
+    assert arrival[0] < 100 < 300 < arrival[1]
+    assert good["slope"][:20].mean() > 5 * literal["slope"][:20].mean()
 
 
 # ---- the networks ----

@@ -93,7 +93,7 @@ class Trainer:
         self._colour = tf.function(lambda x: self.generator(x, training=False), reduce_retracing=True)
 
     def fit(self, pairs, steps, batch_size=16, progress=True, watch=None, every=25):
-        """Train for some steps on batches in random order, every other image mirrored (drawing and picture alike).
+        """Train for some steps on batches in random order, half of the images mirrored (drawing and picture alike).
 
         The learning rate stays as it is for the first half of the steps and falls to 0 in the second. The last steps
         are small ones: the averages that batch normalisation uses at test time then belong to the final weights.
