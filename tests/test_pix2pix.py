@@ -141,7 +141,9 @@ def test_each_step_moves_its_own_network_only():
         rates = [0.1 if k == moving else 0.0 for k in (0, 1)]
         library.train_step(*both, *(keras.optimizers.SGD(rate) for rate in rates), tf.constant(x), tf.constant(y))
         for k, network in enumerate(both):
-            changed = [not np.array_equal(a, b.numpy()) for a, b in zip(before[k], network.trainable_variables, strict=True)]
+            changed = [
+                not np.array_equal(a, b.numpy()) for a, b in zip(before[k], network.trainable_variables, strict=True)
+            ]
             assert all(changed) if k == moving else not any(changed)
 
 
