@@ -11,7 +11,7 @@ from course_lib import pix2pix as library
 from course_lib.datasets import pairs
 
 SEEDS = (0, 1, 2)
-STEPS = 500
+STEPS = 600
 WEIGHTS = {"100": 100.0, "none": None, "10": 10.0, "1": 1.0}  # "none": L1 alone, no discriminator
 
 
@@ -27,6 +27,7 @@ def run(key):
     trainer = library.Trainer(int(seed), WEIGHTS[lam]).fit(data.train, STEPS)
     pictures, truth = trainer.colour(data.test.x), data.test.y.transpose(0, 2, 3, 1) / 255
     result = {
+        "validation": library.l1(trainer.colour(data.validation.x), data.validation.y),
         "l1": library.l1(pictures, data.test.y),
         "grain": float(library.grain(pictures).mean() / library.grain(truth).mean()),
         "mean": float(np.abs(library.mean_image(data.train) - truth).mean()),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from autograder.exercises import pix2pix as exercises
 from course_lib import pix2pix as library
 from course_lib.datasets import pairs, scenes
 from course_lib.frameworks import keras, tf
@@ -72,10 +73,14 @@ def test_losses_of_a_judge_without_an_idea_are_log_2():
 
 
 def test_the_toy_finds_the_data_and_the_saturating_loss_is_slower():
-    good = library.play(1200, library.bce_from_logits)
-    assert abs(good["a"][-200:].mean() - 2) < 0.3
-    assert abs(abs(good["b"][-200:]).mean() - 1) < 0.35
-    assert abs(good["D loss"][-200:].mean() - math.log(2)) < 0.05
+    good, literal = (library.play(1200, library.bce_from_logits, saturating=saturating) for saturating in (False, True))
+    for history in (good, literal):
+        assert abs(history["a"][-200:].mean() - 2) < 0.1
+        assert abs(history["b"][-200:].mean() - 1) < 0.1
+        assert abs(history["D loss"][-200:].mean() - math.log(2)) < 0.02
+    arrival = [int(np.argmax(history["a"] > 1.5)) for history in (good, literal)]
+    assert arrival[0] < 100 < 300 < arrival[1]
+    assert good["slope"][:20].mean() > 5 * literal["slope"][:20].mean()
 
 
 # ---- the networks ----
@@ -132,11 +137,13 @@ def test_each_step_moves_its_own_network_only():
     x, y = rng.uniform(-1, 1, (2, 8, 8, 1)).astype("f4"), rng.uniform(-1, 1, (2, 8, 8, 3)).astype("f4")
     for moving in (0, 1):
         both = networks()
-        before = [[np.array(w) for w in network.trainable_variables] for network in both]
+        before = [[w.numpy() for w in network.trainable_variables] for network in both]
         rates = [0.1 if k == moving else 0.0 for k in (0, 1)]
         library.train_step(*both, *(keras.optimizers.SGD(rate) for rate in rates), tf.constant(x), tf.constant(y))
         for k, network in enumerate(both):
-            changed = [not np.array_equal(a, b) for a, b in zip(before[k], network.trainable_variables, strict=True)]
+            changed = [
+                not np.array_equal(a, b.numpy()) for a, b in zip(before[k], network.trainable_variables, strict=True)
+            ]
             assert all(changed) if k == moving else not any(changed)
 
 
@@ -368,14 +375,114 @@ def step_with_two_tapes(G, D, g_optimizer, d_optimizer, x, y, lam=100.0):
 def step_with_apply_gradients(G, D, g_optimizer, d_optimizer, x, y, lam=100.0):
     with tf.GradientTape() as tape:
         fake = tf.stop_gradient(G(x, training=True))
-        d_loss = d_loss_softplus(D((x, y)), D((x, fake)))
+        d_loss = d_loss_softplus(D((x, y), training=True), D((x, fake), training=True))
     d_optimizer.apply_gradients(zip(tape.gradient(d_loss, D.trainable_weights), D.trainable_weights, strict=True))
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(G.trainable_weights)
         fake = G(x, training=True)
-        g_loss, adversarial, l1 = g_loss_softplus(D((x, fake)), fake, y, lam)
+        g_loss, adversarial, l1 = g_loss_softplus(D((x, fake), training=True), fake, y, lam)
     g_optimizer.apply_gradients(zip(tape.gradient(g_loss, G.trainable_weights), G.trainable_weights, strict=True))
     return {"D": d_loss, "adversarial": adversarial, "l1": l1}
+
+
+# ---- the exercises: wrong answers as a student would write them, in Keras and with tapes ----
+
+
+def wrong_block(up=False, kernel=4, slope=0.2, momentum=0.9, always=False, bias=False):
+    def block(filters, normalize=True):
+        make, normalize = layers.Conv2DTranspose if up else layers.Conv2D, normalize or always
+        stages = [make(filters, kernel, strides=2, padding="same", use_bias=bias or not normalize)]
+        stages += [layers.BatchNormalization(momentum=momentum)] if normalize else []
+        return keras.Sequential([*stages, layers.LeakyReLU(negative_slope=slope) if slope else layers.ReLU()])
+
+    return block
+
+
+def wrong_generator(activation="tanh", skips=True, first=False, skip_first=False):
+    def build(size=64, widths=(24, 48, 96)):
+        drawing = h = keras.Input((size, size, 1))
+        seen = []
+        for k, filters in enumerate(widths):
+            h = library.downsample(filters, normalize=k > 0 or first)(h)
+            seen.append(h)
+        for skip in reversed(seen[:-1]):
+            h = library.upsample(skip.shape[-1])(h)
+            if skips:
+                h = ops.concatenate([skip, h] if skip_first else [h, skip], axis=-1)
+        return keras.Model(drawing, layers.Conv2DTranspose(3, 4, 2, "same", activation=activation)(h))
+
+    return build
+
+
+def wrong_discriminator(condition=True, activation=None, whole=False, swapped=False, first=False):
+    def build(size=64, widths=(32, 64)):
+        drawing, picture = keras.Input((size, size, 1)), keras.Input((size, size, 3))
+        h = ops.concatenate([picture, drawing] if swapped else [drawing, picture], axis=-1) if condition else picture
+        for k, filters in enumerate(widths):
+            h = library.downsample(filters, normalize=k > 0 or first)(h)
+        h = layers.Conv2D(1, 4, padding="same", activation=activation)(h)
+        return keras.Model([drawing, picture], layers.GlobalAveragePooling2D()(h) if whole else h)
+
+    return build
+
+
+def wrong_step(both=False, leak=False, drawing=1.0, g_training=True, d_training=True, saturating=False):
+    def step(G, D, g_optimizer, d_optimizer, x, y, lam=100.0):
+        def losses():
+            fake = G(x, training=g_training)
+            on_real, on_fake = (D([drawing * x, image], training=d_training) for image in (y, fake))
+            total, adversarial, l1 = library.generator_loss(on_fake, fake, y, lam)
+            if saturating:
+                adversarial = -ops.mean(ops.softplus(on_fake))
+                total = adversarial + lam * l1
+            return library.discriminator_loss(on_real, on_fake), total, adversarial, l1
+
+        with tf.GradientTape() as tape:
+            d_loss = losses()[0]
+        variables = D.trainable_variables + (G.trainable_variables if leak else [])
+        d_optimizer.apply(tape.gradient(d_loss, variables), variables)
+        with tf.GradientTape() as tape:
+            _, total, adversarial, l1 = losses()
+        variables = G.trainable_variables + (D.trainable_variables if both else [])
+        g_optimizer.apply(tape.gradient(total, variables), variables)
+        return {"D": d_loss, "adversarial": adversarial, "l1": l1}
+
+    return step
+
+
+WRONG = [
+    ("downsample", wrong_block(slope=0.3), "default_slope"),
+    ("downsample", wrong_block(slope=0), "plain_relu"),
+    ("downsample", wrong_block(bias=True), "useless_bias"),
+    ("downsample", wrong_block(momentum=0.99), "default_momentum"),
+    ("upsample", wrong_block(up=True), "leaky"),
+    ("upsample", wrong_block(up=True, slope=0, kernel=3), "kernel_three"),
+    ("upsample", wrong_block(slope=0), "not_transposed"),
+    ("upsample", wrong_block(up=True, slope=0, bias=True), "useless_bias_up"),
+    ("build_generator", wrong_generator("sigmoid"), "sigmoid_at_the_end"),
+    ("build_generator", wrong_generator(None), "nothing_at_the_end"),
+    ("build_generator", wrong_generator(skips=False), "without_skips"),
+    ("build_generator", wrong_generator(first=True), "first_normalised"),
+    ("build_generator", wrong_generator(skip_first=True), "skip_first"),
+    ("build_discriminator", wrong_discriminator(condition=False), "no_condition"),
+    ("build_discriminator", wrong_discriminator(activation="sigmoid"), "sigmoid_in_network"),
+    ("build_discriminator", wrong_discriminator(whole=True), "one_for_all"),
+    ("build_discriminator", wrong_discriminator(swapped=True), "picture_first"),
+    ("build_discriminator", wrong_discriminator(first=True), "first_normalised_too"),
+    ("train_step", wrong_step(both=True), "trains_the_judge"),
+    ("train_step", wrong_step(leak=True), "trains_the_forger"),
+    ("train_step", wrong_step(drawing=0.0), "condition_left_out"),
+    ("train_step", wrong_step(g_training=False), "as_if_testing"),
+    ("train_step", wrong_step(d_training=False), "judge_as_if_testing"),
+    ("train_step", wrong_step(saturating=True), "saturating_step"),
+]
+
+
+@pytest.mark.parametrize(("name", "answer", "mistake"), WRONG, ids=[f"{name}-{mistake}" for name, _, mistake in WRONG])
+def test_a_wrong_answer_written_with_keras_is_called_by_its_name(name, answer, mistake):
+    verdict = getattr(exercises, name).judge(answer)
+    assert verdict.status == "fail"
+    assert verdict.mistake is not None and verdict.mistake.name == mistake
 
 
 RIGHT = {
@@ -391,4 +498,10 @@ RIGHT = {
     "train_step": [step_with_two_tapes, step_with_apply_gradients],
 }
 
-EQUIVALENT = {}
+EQUIVALENT = {
+    "bce_from_logits": {"z > 0  ->  z >= 0": "at z = 0 both are 1, since e = exp(-|0|) = 1"},
+    "build_discriminator": {
+        "(keras.Input((size, size, 1)), keras.Input((size, size, 3)))  ->  "
+        "(keras.Input((size, size, 3)), keras.Input((size, size, 1)))": "the two are joined to 4 channels as they come",
+    },
+}

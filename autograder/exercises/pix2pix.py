@@ -1,5 +1,6 @@
 """Chapter 09: what is checked of the exercises on generator and discriminator."""
 
+import functools
 import zlib
 
 import numpy as np
@@ -229,13 +230,13 @@ def value_for_loss(reference, real, fake):
 # ---- 9.4 ----
 
 
-def drive_generator_loss(answer, logits, fake, y, lam):
+def drive_generator_loss(answer, logits, fake, y, **lam):
     """The loss with its parts, and its gradients."""
     tf = _tf()
     logits, fake, y = (tf.constant(a, tf.float32) for a in (logits, fake, y))
     with tf.GradientTape() as tape:
         tape.watch((logits, fake))
-        total, adversarial, l1 = answer(logits, fake, y, lam)
+        total, adversarial, l1 = answer(logits, fake, y, **lam)
     d_logits, d_fake = tape.gradient(total, (logits, fake), unconnected_gradients="zero")
     return {
         "adversarial": adversarial, "l1": l1, "loss": total, "gradient of logits": d_logits, "gradient of fake": d_fake
@@ -259,13 +260,12 @@ def generator_loss(rng):
     def images(*shape):
         return rng.uniform(-1, 1, size=shape)
 
-    one = np.full((1, 1, 1, 1), -2.0)
-    yield case("one patch, found out", one, np.full((1, 1, 1, 1), 0.5), np.full((1, 1, 1, 1), -0.25), 10.0)
-    yield case("two patches", np.array([1.0, -3.0]).reshape(1, 1, 2, 1), images(1, 2, 2, 3), images(1, 2, 2, 3), 100.0)
-    yield case("without L1", rng.normal(size=(2, 2, 2, 1)), images(2, 2, 2, 3), images(2, 2, 2, 3), 0.0)
-    yield case(
-        "a batch", 2 * rng.normal(size=(3, 2, 2, 1)), images(3, 4, 4, 3), images(3, 4, 4, 3), float(rng.integers(2, 9))
-    )
+    one, row = np.full((1, 1, 1, 1), -2.0), np.array([1.0, -3.0]).reshape(1, 1, 2, 1)
+    yield case("one patch, found out", one, np.full((1, 1, 1, 1), 0.5), np.full((1, 1, 1, 1), -0.25), lam=10.0)
+    yield case("two patches, lambda not given", row, images(1, 2, 2, 3), images(1, 2, 2, 3))
+    yield case("without L1", rng.normal(size=(2, 2, 2, 1)), images(2, 2, 2, 3), images(2, 2, 2, 3), lam=0.0)
+    logits, lam = 2 * rng.normal(size=(3, 2, 2, 1)), float(rng.integers(2, 9))
+    yield case("a batch", logits, images(3, 4, 4, 3), images(3, 4, 4, 3), lam=lam)
 
 
 def _parts(reference, logits, fake, y):
@@ -276,7 +276,7 @@ def _parts(reference, logits, fake, y):
     "The saturating loss, log(1 - D): its slope is -D, which is nothing just when the generator is found out. "
     "Minimise -log D."
 )
-def saturating(reference, logits, fake, y, lam):
+def saturating(reference, logits, fake, y, lam=100.0):
     _, l1 = _parts(reference, logits, fake, y)
     adversarial = -_mean(_softplus(logits))
     return adversarial + lam * l1, adversarial, l1
@@ -285,37 +285,37 @@ def saturating(reference, logits, fake, y, lam):
 @generator_loss.mistake(
     "The label is 0: this generator wants to be found out. For its own step, its pictures are labelled 1."
 )
-def label_zero(reference, logits, fake, y, lam):
+def label_zero(reference, logits, fake, y, lam=100.0):
     return reference(-logits, fake, y, lam)
 
 
 @generator_loss.mistake("The sigmoid is taken twice: from_logits=True takes it already.")
-def sigmoid_before_generator_loss(reference, logits, fake, y, lam):
+def sigmoid_before_generator_loss(reference, logits, fake, y, lam=100.0):
     _, l1 = _parts(reference, logits, fake, y)
     adversarial = _mean(_softplus(-_keras().ops.sigmoid(logits)))
     return adversarial + lam * l1, adversarial, l1
 
 
 @generator_loss.mistake("The distance is squared. L1 is the absolute difference; squares blur more.")
-def squared(reference, logits, fake, y, lam):
+def squared(reference, logits, fake, y, lam=100.0):
     adversarial, _ = _parts(reference, logits, fake, y)
     l2 = _mean((y - fake) ** 2)
     return adversarial + lam * l2, adversarial, l2
 
 
 @generator_loss.mistake("Lambda multiplies the adversarial loss. It weighs the L1 term.")
-def lambda_on_the_other(reference, logits, fake, y, lam):
+def lambda_on_the_other(reference, logits, fake, y, lam=100.0):
     adversarial, l1 = _parts(reference, logits, fake, y)
     return lam * adversarial + l1, adversarial, l1
 
 
 @generator_loss.mistake("Lambda is missing.")
-def without_lambda(reference, logits, fake, y, lam):
+def without_lambda(reference, logits, fake, y, lam=100.0):
     return reference(logits, fake, y, 1.0)
 
 
 @generator_loss.mistake("The sign inside L1 is kept: positive and negative differences cancel. Take ops.abs.")
-def without_absolute_value(reference, logits, fake, y, lam):
+def without_absolute_value(reference, logits, fake, y, lam=100.0):
     adversarial, _ = _parts(reference, logits, fake, y)
     l1 = _mean(y - fake)
     return adversarial + lam * l1, adversarial, l1
@@ -434,56 +434,128 @@ def downsample(rng):
     yield case("several channels", x=rng.normal(size=(2, 8, 6, channels)), filters=filters)
 
 
-def _block(filters, *, up=False, kernel=4, normalize=True, bias=None, slope=0.2, momentum=0.9, order="nca", pool=False):
-    """A block in which one thing may be otherwise."""
-    layers = _keras().layers
-    make = layers.Conv2DTranspose if up else layers.Conv2D
-    bias = (not normalize) if bias is None else bias
-    conv = [make(filters, kernel, strides=1 if pool else 2, padding="same", use_bias=bias)]
-    conv += [layers.MaxPooling2D(2)] if pool else []
-    norm = [layers.BatchNormalization(momentum=momentum)] if normalize else []
-    activation = [layers.LeakyReLU(negative_slope=slope) if slope is not None else layers.ReLU()]
-    stages = conv + (norm + activation if order == "nca" else activation + norm)
-    return _keras().Sequential(stages)
+# The wrong networks below are not Keras's: a check tries all mistakes, and Keras takes long to build a network.
+
+
+class _Weight:
+    def __init__(self, kind, shape):
+        self.path, self.shape = kind, shape
+
+    def assign(self, value):
+        self.value = _tf().constant(value, "float32")
+
+
+class _Block:
+    """A block in which one thing may be otherwise. It makes its weights when it is first called, as Keras does."""
+
+    def __init__(self, filters, *, up=False, kernel=4, normalize=True, bias=None, slope=0.2, momentum=0.9, order="nca",
+                 pool=False, stride=2, activation=None):  # fmt: skip
+        self.filters, self.up, self.kernel, self.slope, self.momentum = filters, up, kernel, slope, momentum
+        self.order, self.pool, self.stride, self.activation = order, pool, 1 if pool else stride, activation
+        self.normalize, self.bias, self.weights = normalize, (not normalize) if bias is None else bias, None
+
+    def make(self, channels):
+        """Make the weights."""
+        k, F = self.kernel, self.filters
+        named = {"kernel": (k, k, F, channels) if self.up else (k, k, channels, F)}
+        named |= {"bias": (F,)} if self.bias else {}
+        if self.normalize:
+            named |= dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), (F,))
+        self.w = {kind: _Weight(kind, shape) for kind, shape in named.items()}
+        self.weights = list(self.w.values())
+        for weight in self.weights:
+            weight.assign(np.zeros(weight.shape))
+
+    def count_params(self):
+        return sum(int(np.prod(weight.shape)) for weight in self.weights)
+
+    def __call__(self, x, training=False):
+        tf = _tf()
+        if self.weights is None:
+            self.make(x.shape[-1])
+        w = {kind: weight.value for kind, weight in self.w.items()}
+        if self.up:
+            shape = (x.shape[0], self.stride * x.shape[1], self.stride * x.shape[2], self.filters)
+            h = tf.nn.conv2d_transpose(x, w["kernel"], shape, self.stride, "SAME")
+        else:
+            h = tf.nn.conv2d(x, w["kernel"], self.stride, "SAME")
+        h = h + w["bias"] if self.bias else h
+        h = tf.nn.max_pool2d(h, 2, 2, "VALID") if self.pool else h
+        for stage in self.order:
+            h = self._normal(h, w, training) if stage == "n" else self._active(h) if stage == "a" else h
+        return h
+
+    def _normal(self, h, w, training):
+        if not self.normalize:
+            return h
+        mean, variance = w["moving_mean"], w["moving_variance"]
+        if training:
+            tf = _tf()
+            mean, variance = tf.nn.moments(h, (0, 1, 2))
+            for kind, new in (("moving_mean", mean), ("moving_variance", variance)):
+                self.w[kind].assign(self.momentum * w[kind] + (1 - self.momentum) * new)
+        return w["gamma"] * (h - mean) * (variance + 1e-3) ** -0.5 + w["beta"]
+
+    def _active(self, h):
+        tf = _tf()
+        if self.activation is not None:
+            return self.activation(h)
+        return tf.nn.relu(h) if self.slope is None else tf.where(h > 0, h, self.slope * h)
+
+
+class _Network:
+    """Some blocks, and how they are put together."""
+
+    def __init__(self, blocks, channels, run):
+        for block, C in zip(blocks, channels, strict=True):
+            block.make(C)
+        self.blocks, self.run = blocks, run
+        self.weights = [weight for block in blocks for weight in block.weights]
+
+    def count_params(self):
+        return sum(block.count_params() for block in self.blocks)
+
+    def __call__(self, x, training=False):
+        return self.run(x, training)
 
 
 @downsample.mistake("The negative slope is Keras's default, 0.3. Give negative_slope=0.2.")
 def default_slope(reference, filters, normalize=True):
-    return _block(filters, normalize=normalize, slope=0.3)
+    return _Block(filters, normalize=normalize, slope=0.3)
 
 
 @downsample.mistake("This is ReLU: where it is 0, no gradient comes back to the generator. LeakyReLU with 0.2.")
 def plain_relu(reference, filters, normalize=True):
-    return _block(filters, normalize=normalize, slope=None)
+    return _Block(filters, normalize=normalize, slope=None)
 
 
 @downsample.mistake(
     "The convolution has a bias before batch normalisation, which subtracts it again: use_bias=not normalize."
 )
 def useless_bias(reference, filters, normalize=True):
-    return _block(filters, normalize=normalize, bias=True)
+    return _Block(filters, normalize=normalize, bias=True)
 
 
 @downsample.mistake("Batch normalisation is always there. The argument normalize switches it off, for the first layer.")
 def always_normalised(reference, filters, normalize=True):
-    return _block(filters, bias=not normalize)
+    return _Block(filters, bias=not normalize)
 
 
 @downsample.mistake(
     "The activation comes before the normalisation. The order is convolution, normalisation, activation."
 )
 def activation_first(reference, filters, normalize=True):
-    return _block(filters, normalize=normalize, order="can")
+    return _Block(filters, normalize=normalize, order="can")
 
 
 @downsample.mistake("A pooling layer. DCGAN's rule: let a convolution with stride 2 learn how to shrink.")
 def pooling(reference, filters, normalize=True):
-    return _block(filters, normalize=normalize, pool=True)
+    return _Block(filters, normalize=normalize, pool=True)
 
 
 @downsample.mistake("The momentum is Keras's default, 0.99. In a few hundred steps the averages need 0.9.")
 def default_momentum(reference, filters, normalize=True):
-    return _block(filters, normalize=normalize, momentum=0.99)
+    return _Block(filters, normalize=normalize, momentum=0.99)
 
 
 @exercise(
@@ -507,43 +579,43 @@ def upsample(rng):
 
 @upsample.mistake("Leaky ReLU. DCGAN's rule: in the generator's way up it is ReLU, in the discriminator the leaky one.")
 def leaky(reference, filters):
-    return _block(filters, up=True, slope=0.2)
+    return _Block(filters, up=True, slope=0.2)
 
 
 @upsample.mistake("The convolution has a bias before batch normalisation, which subtracts it again: use_bias=False.")
 def useless_bias_up(reference, filters):
-    return _block(filters, up=True, bias=True, slope=None)
+    return _Block(filters, up=True, bias=True, slope=None)
 
 
 @upsample.mistake("Conv2D halves the size. Twice the size is Conv2DTranspose.")
 def not_transposed(reference, filters):
-    return _block(filters, slope=None)
+    return _Block(filters, slope=None)
 
 
 @upsample.mistake(
     "The kernel has size 3: with stride 2 some pixels then get more terms than others, a checkerboard. Use 4."
 )
 def kernel_three(reference, filters):
-    return _block(filters, up=True, kernel=3, slope=None)
+    return _Block(filters, up=True, kernel=3, slope=None)
 
 
 @upsample.mistake("The activation comes before the normalisation. The order is convolution, normalisation, activation.")
 def activation_first_up(reference, filters):
-    return _block(filters, up=True, slope=None, order="can")
+    return _Block(filters, up=True, slope=None, order="can")
 
 
 @upsample.mistake("The momentum is Keras's default, 0.99. In a few hundred steps the averages need 0.9.")
 def default_momentum_up(reference, filters):
-    return _block(filters, up=True, slope=None, momentum=0.99)
+    return _Block(filters, up=True, slope=None, momentum=0.99)
 
 
 # ---- 9.8 ----
 
 
-def drive_generator(answer, x, widths):
+def drive_generator(answer, x, **arguments):
     """The pictures of a small generator with given weights."""
     keras = _keras()
-    network = answer(x.shape[1], widths)
+    network = answer(**arguments)
     _set_weights(network)
     x = keras.ops.convert_to_tensor(x, "float32")
     return {
@@ -568,64 +640,80 @@ def drive_generator(answer, x, widths):
 )
 def build_generator(rng):
     """A U-Net from a drawing to a picture."""
-    yield case("one level", x=rng.uniform(-1, 1, size=(2, 4, 4, 1)), widths=(2,))
-    yield case("two levels", x=rng.uniform(-1, 1, size=(2, 4, 4, 1)), widths=(2, 3))
-    widths = tuple(int(n) for n in rng.permutation([2, 3, 4]))
-    yield case("three levels", x=rng.uniform(-1, 1, size=(2, 8, 8, 1)), widths=widths)
+    yield case("one level", x=rng.uniform(-1, 1, size=(2, 4, 4, 1)), size=4, widths=(2,))
+    widths = tuple(int(n) for n in rng.permutation([3, 5, 6]))
+    yield case("three levels", x=rng.uniform(-1, 1, size=(2, 8, 8, 1)), size=8, widths=widths)
+    yield case("size not given", x=rng.uniform(-1, 1, size=(1, 64, 64, 1)), widths=widths[:2])
 
 
-def _generator(size, widths, activation="tanh", skips=True, first=False, reverse=False, residual_order=False):
+def _same(h):
+    return h
+
+
+def _sigmoid_of(h):
+    return _tf().sigmoid(h)
+
+
+def _generator(size, widths, activation=None, skips=True, first=False, skip_first=False):
     """A generator in which one thing may be otherwise."""
-    keras = _keras()
-    drawing = h = keras.Input((size, size, 1))
-    seen = []
-    for k, filters in enumerate(widths):
-        h = _block(filters, normalize=k > 0 or first)(h)
-        seen.append(h)
-    for skip in reversed(seen[:-1]):
-        h = _block(skip.shape[-1], up=True, slope=None)(h)
-        if skips:
-            h = keras.ops.concatenate([skip, h] if residual_order else [h, skip], axis=-1)
-    last = keras.layers.Conv2DTranspose(3, 4, strides=2, padding="same", activation=activation)
-    return keras.Model(drawing, last(h))
+    tf = _tf()
+    down = [_Block(filters, normalize=k > 0 or first) for k, filters in enumerate(widths)]
+    up = [_Block(filters, up=True, slope=None) for filters in reversed(widths[:-1])]
+    last = _Block(3, up=True, normalize=False, activation=activation or tf.tanh)
+    double = 2 if skips else 1
+    after = [double * filters for filters in reversed(widths[:-1])]
+    channels = [1, *widths[:-1], *[widths[-1], *after]]
+
+    def run(h, training):
+        seen = []
+        for block in down:
+            h = block(h, training)
+            seen.append(h)
+        for block, skip in zip(up, reversed(seen[:-1]), strict=True):
+            h = block(h, training)
+            if skips:
+                h = tf.concat([skip, h] if skip_first else [h, skip], axis=-1)
+        return last(h, training)
+
+    return _Network([*down, *up, last], channels, run)
 
 
 @build_generator.mistake("The last activation is the sigmoid, 0 to 1. The pictures run from -1 to 1: tanh.")
-def sigmoid_at_the_end(reference, size, widths):
-    return _generator(size, widths, activation="sigmoid")
+def sigmoid_at_the_end(reference, widths, size=64):
+    return _generator(size, widths, activation=_sigmoid_of)
 
 
 @build_generator.mistake("There is no activation at the end, so colours are not kept between -1 and 1: tanh.")
-def nothing_at_the_end(reference, size, widths):
-    return _generator(size, widths, activation=None)
+def nothing_at_the_end(reference, widths, size=64):
+    return _generator(size, widths, activation=_same)
 
 
 @build_generator.mistake(
     "The skip connections are missing: lines must find their way around the few pixels in the middle."
 )
-def without_skips(reference, size, widths):
+def without_skips(reference, widths, size=64):
     return _generator(size, widths, skips=False)
 
 
 @build_generator.mistake(
     "The first block is normalised. Of the first layer the drawing's own values are wanted: normalize=k > 0."
 )
-def first_normalised(reference, size, widths):
+def first_normalised(reference, widths, size=64):
     return _generator(size, widths, first=True)
 
 
 @build_generator.mistake("The skip stands before the way up: concatenate [h, skip], in this order.")
-def skip_first(reference, size, widths):
-    return _generator(size, widths, residual_order=True)
+def skip_first(reference, widths, size=64):
+    return _generator(size, widths, skip_first=True)
 
 
 # ---- 9.9 ----
 
 
-def drive_discriminator(answer, drawing, picture, widths):
+def drive_discriminator(answer, drawing, picture, **arguments):
     """The logits of a small discriminator with given weights."""
     keras = _keras()
-    network = answer(drawing.shape[1], widths)
+    network = answer(**arguments)
     _set_weights(network)
     inputs = [keras.ops.convert_to_tensor(a, "float32") for a in (drawing, picture)]
     return {
@@ -656,79 +744,118 @@ def build_discriminator(rng):
             "picture": rng.uniform(-1, 1, size=(N, size, size, 3)),
         }
 
-    yield case("one block", **both(2, 4), widths=(2,))
-    yield case("two blocks", **both(2, 8), widths=(2, 3))
-    yield case("other widths", **both(3, 8), widths=tuple(int(n) for n in rng.integers(2, 5, size=2)))
+    yield case("one block", **both(2, 4), size=4, widths=(2,))
+    widths = tuple(int(n) for n in rng.permutation([2, 3, 5])[:2])
+    yield case("two blocks", **both(3, 8), size=8, widths=widths)
+    yield case("size not given", **both(1, 64), widths=widths)
 
 
-def _discriminator(size, widths, condition=True, activation=None, first=False, whole=False, swapped=False):
+def _discriminator(size, widths, condition=True, activation=_same, first=False, whole=False, swapped=False):
     """A discriminator in which one thing may be otherwise."""
-    keras = _keras()
-    drawing, picture = keras.Input((size, size, 1)), keras.Input((size, size, 3))
-    h = keras.ops.concatenate([picture, drawing] if swapped else [drawing, picture], axis=-1) if condition else picture
-    for k, filters in enumerate(widths):
-        h = _block(filters, normalize=k > 0 or first)(h)
-    h = keras.layers.Conv2D(1, 4, padding="same", activation=activation)(h)
-    if whole:
-        h = keras.layers.GlobalAveragePooling2D()(h)
-    return keras.Model([drawing, picture], h)
+    tf = _tf()
+    blocks = [_Block(filters, normalize=k > 0 or first) for k, filters in enumerate(widths)]
+    blocks.append(_Block(1, normalize=False, stride=1, activation=activation))
+
+    def run(inputs, training):
+        drawing, picture = inputs
+        h = tf.concat([picture, drawing] if swapped else [drawing, picture], axis=-1) if condition else picture
+        for block in blocks:
+            h = block(h, training)
+        return tf.reduce_mean(h, axis=(1, 2)) if whole else h
+
+    return _Network(blocks, [4 if condition else 3, *widths], run)
 
 
 @build_discriminator.mistake(
     "The condition is missing: it never sees the drawing, and accepts any nice picture. Concatenate the two inputs."
 )
-def no_condition(reference, size, widths):
+def no_condition(reference, widths, size=64):
     return _discriminator(size, widths, condition=False)
 
 
 @build_discriminator.mistake("There is a sigmoid at the end, and the loss takes another. Return logits: no activation.")
-def sigmoid_in_network(reference, size, widths):
-    return _discriminator(size, widths, activation="sigmoid")
+def sigmoid_in_network(reference, widths, size=64):
+    return _discriminator(size, widths, activation=_sigmoid_of)
 
 
 @build_discriminator.mistake("One number for the whole image. A PatchGAN returns one logit for each patch.")
-def one_for_all(reference, size, widths):
+def one_for_all(reference, widths, size=64):
     return _discriminator(size, widths, whole=True)
 
 
 @build_discriminator.mistake("The first block is normalised. DCGAN leaves it out there: normalize=k > 0.")
-def first_normalised_too(reference, size, widths):
+def first_normalised_too(reference, widths, size=64):
     return _discriminator(size, widths, first=True)
 
 
 @build_discriminator.mistake("The picture stands before the drawing: concatenate [drawing, picture].")
-def picture_first(reference, size, widths):
+def picture_first(reference, widths, size=64):
     return _discriminator(size, widths, swapped=True)
 
 
 # ---- 9.10 ----
 
 
-def drive_train_step(answer, x, y, lam, lr, steps=1):
-    """Both networks after one step or two of plain gradient descent, and what the step returned."""
+AVERAGES, EPSILON, SLOPE = (0.3, 1.7), 1e-3, 0.2  # of the two below; the averages are used where training is False
+
+
+@functools.cache
+def _players():
+    """A forger and a judge so small that a step takes milliseconds: each looks at one pixel at a time."""
     keras = _keras()
-    layers, ops = keras.layers, keras.ops
-    size = x.shape[1]
-    drawing = keras.Input((size, size, 1))
-    h = layers.BatchNormalization()(layers.Conv2D(2, 2, padding="same", use_bias=False)(drawing))
-    generator = keras.Model(drawing, layers.Conv2D(3, 1, activation="tanh")(h))
-    given, picture = keras.Input((size, size, 1)), keras.Input((size, size, 3))
-    h = layers.Conv2D(2, 2, strides=2)(ops.concatenate([given, picture], axis=-1))
-    discriminator = keras.Model([given, picture], layers.Conv2D(1, 1)(layers.LeakyReLU(negative_slope=0.2)(h)))
-    for network in (generator, discriminator):
-        _set_weights(network)
-    before = [[np.array(w) for w in network.trainable_variables] for network in (generator, discriminator)]
+    ops = keras.ops
+
+    class Network:
+        def __init__(self, **weights):
+            self.start = {name: np.array(value, "float32") for name, value in weights.items()}
+            self.w = {name: keras.Variable(value, name=name) for name, value in self.start.items()}
+            self.trainable_variables = self.trainable_weights = self.variables = self.weights = list(self.w.values())
+
+        def reset(self):
+            for name, variable in self.w.items():
+                variable.assign(self.start[name])
+
+    class Generator(Network):
+        def __call__(self, x, training=None):
+            h = normalise(self.w["gamma"], ops.matmul(ops.reshape(x, (-1, 1)), self.w["kernel"]), training)
+            picture = ops.tanh(ops.matmul(h, self.w["last"]) + self.w["bias"])
+            return ops.reshape(picture, (*x.shape[:3], 3))
+
+    class Discriminator(Network):
+        def __call__(self, inputs, training=None):
+            drawing, picture = inputs
+            both = ops.reshape(ops.concatenate([drawing, picture], axis=-1), (-1, 4))
+            h = normalise(self.w["gamma"], ops.matmul(both, self.w["kernel"]), training) + self.w["bias"]
+            return ops.reshape(ops.matmul(ops.leaky_relu(h, SLOPE), self.w["last"]), (*drawing.shape[:3], 1))
+
+    def normalise(gamma, h, training):
+        mean, variance = ops.moments(h, axes=0) if training else AVERAGES
+        return gamma * (h - mean) / ops.sqrt(variance + EPSILON)
+
+    forger = Generator(
+        kernel=[[0.8, -0.6]], gamma=[1.1, 0.7], last=[[0.5, -0.3, 0.9], [-0.7, 0.4, 0.2]], bias=[0.1, -0.2, 0.3]
+    )
+    judge = Discriminator(
+        kernel=[[0.9, -0.4], [-0.5, 0.8], [0.3, 0.6], [0.7, -0.9]], gamma=[0.8, 1.2], bias=[0.2, -0.1],
+        last=[[0.9], [-1.1]],
+    )  # fmt: skip
+    return forger, judge
+
+
+def drive_train_step(answer, x, y, lr, **lam):
+    """How far both networks have moved after one step of plain gradient descent, and what the step returned."""
+    keras = _keras()
+    players = generator, discriminator = _players()
+    for network in players:
+        network.reset()
     optimizers = [keras.optimizers.SGD(rate) for rate in lr]
-    x, y = (ops.convert_to_tensor(a, "float32") for a in (x, y))
-    for _ in range(steps):
-        losses = answer(generator, discriminator, *optimizers, x, y, lam)
-    moved = {}
-    for name, network, old in zip(("generator", "discriminator"), (generator, discriminator), before, strict=True):
-        for variable, w in zip(network.trainable_variables, old, strict=True):
-            change = np.array(variable) - w
-            moved[f"{name}: change of {variable.path.rsplit('/', 1)[-1]} {tuple(w.shape)}"] = change
-    return {"discriminator's part": {k: v for k, v in moved.items() if k.startswith("d")},
-            "generator's part": {k: v for k, v in moved.items() if k.startswith("g")}, "returned": losses}  # fmt: skip
+    x, y = (keras.ops.convert_to_tensor(a, "float32") for a in (x, y))
+    losses = answer(generator, discriminator, *optimizers, x, y, **lam)
+
+    def moved(network):
+        return {f"change of {name}": v.numpy() - network.start[name] for name, v in network.w.items()}
+
+    return {"discriminator": moved(discriminator), "generator": moved(generator), "returned": losses}
 
 
 @exercise(
@@ -751,103 +878,154 @@ def train_step(rng):
         return {"x": rng.uniform(-1, 1, size=(N, size, size, 1)), "y": rng.uniform(-1, 1, size=(N, size, size, 3))}
 
     yield case("the discriminator's step alone", **batch(2, 4), lam=1.0, lr=(0.0, 0.5))
-    yield case("the generator's step alone", **batch(2, 4), lam=2.0, lr=(0.5, 0.0))
+    yield case("the generator's step alone, lambda not given", **batch(2, 4), lr=(0.05, 0.0))
     yield case("both in turn", **batch(3, 4), lam=float(rng.integers(1, 4)), lr=(0.5, 1.0))
-    yield case("two steps", **batch(2, 4), lam=0.5, lr=(0.4, 0.8), steps=2)
+
+
+# What the mistakes do is computed in NumPy, with gradients by hand: a check tries them all, and TensorFlow takes its
+# time for each little operation.
+
+
+class _Pass:
+    """One pass through one of the two players and back."""
+
+    def __init__(self, w, x, training, forger):
+        self.w, self.x, self.training, self.forger = w, x, training, forger
+        a = x @ w["kernel"]
+        mean, variance = (a.mean(axis=0), a.var(axis=0)) if training else AVERAGES
+        self.scale = np.sqrt(variance + EPSILON)
+        self.h = (a - mean) / self.scale
+        self.b = self.h * w["gamma"] + (0 if forger else w["bias"])
+        if forger:
+            self.y = np.tanh(self.b @ w["last"] + w["bias"])
+        else:
+            self.y = np.where(self.b > 0, self.b, SLOPE * self.b) @ w["last"]
+
+    def backward(self, dy):
+        """The gradients of the weights, and that of x."""
+        w, h = self.w, self.h
+        if self.forger:
+            dy = dy * (1 - self.y**2)
+            grads = {"last": self.b.T @ dy, "bias": dy.sum(axis=0)}
+            db = dy @ w["last"].T
+        else:
+            slope = np.where(self.b > 0, 1, SLOPE)
+            db = dy @ w["last"].T * slope
+            grads = {"last": (slope * self.b).T @ dy, "bias": db.sum(axis=0)}
+        grads["gamma"], dh = (db * h).sum(axis=0), db * w["gamma"]
+        if self.training:
+            dh = dh - dh.mean(axis=0) - h * (dh * h).mean(axis=0)
+        da = dh / self.scale
+        return grads | {"kernel": self.x.T @ da}, da @ w["kernel"].T
 
 
 def _bce(z, label):
-    return _mean(_softplus(-z if label else z))
+    """Cross-entropy of logits, and its gradient."""
+    return np.logaddexp(0, -z if label else z).mean(), (_sigmoid(z) - label) / z.size
 
 
-def _step(G, D, g_opt, d_opt, x, y, lam, *, both=False, leak=False, at_once=False, condition=True, training=True,
-          first_g=False, saturating=False, no_d=False):  # fmt: skip
+def _step(G, D, g_opt, d_opt, x, y, lam=100.0, *, both=False, leak=False, at_once=False, condition=True, training=True,
+          judging=True, first_g=False, saturating=False, no_d=False):  # fmt: skip
     """A training step in which one thing may be otherwise."""
-    tf = _tf()
+    x, y = np.asarray(x, float).reshape(-1, 1), np.asarray(y, float).reshape(-1, 3)
+    g, d = ({name: v.numpy().astype(float) for name, v in network.w.items()} for network in (G, D))
 
-    def judge(image):
-        return D([x if condition else tf.zeros_like(x), image], training=True)
+    def judge(picture):
+        return _Pass(d, np.hstack([x if condition else 0 * x, picture]), judging, forger=False)
 
     def d_step():
-        with tf.GradientTape() as tape:
-            fake = G(x, training=training)
-            d_loss = (_bce(judge(y), 1) + _bce(judge(fake), 0)) / 2
-        variables = D.trainable_variables + (G.trainable_variables if leak else [])
-        return d_loss, tape.gradient(d_loss, variables), variables
+        forger = _Pass(g, x, training, forger=True)
+        of_real, of_fake = judge(y), judge(forger.y)
+        (real, dreal), (fake, dfake) = _bce(of_real.y, 1), _bce(of_fake.y, 0)
+        from_real, (from_fake, dx) = of_real.backward(dreal / 2)[0], of_fake.backward(dfake / 2)
+        moves = [(d, {name: from_real[name] + from_fake[name] for name in d}, d_opt)]
+        moves += [(g, forger.backward(dx[:, 1:])[0], d_opt)] if leak else []
+        return (real + fake) / 2, moves
 
     def g_step():
-        with tf.GradientTape() as tape:
-            fake = G(x, training=training)
-            z, l1 = judge(fake), _mean(abs(y - fake))
-            adversarial = -_bce(z, 0) if saturating else _bce(z, 1)
-            g_loss = adversarial + lam * l1
-        variables = G.trainable_variables + (D.trainable_variables if both else [])
-        return adversarial, l1, tape.gradient(g_loss, variables), variables
+        forger = _Pass(g, x, training, forger=True)
+        judged = judge(forger.y)
+        adversarial, dz = _bce(judged.y, 0 if saturating else 1)
+        sign = -1 if saturating else 1
+        of_judge, dx = judged.backward(sign * dz)
+        dfake = dx[:, 1:] + lam * np.sign(forger.y - y) / y.size
+        moves = [(g, forger.backward(dfake)[0], g_opt)] + ([(d, of_judge, g_opt)] if both else [])
+        return (sign * adversarial, abs(y - forger.y).mean()), moves
+
+    def apply(moves):
+        for weights, grads, optimizer in moves:
+            for name in weights:
+                weights[name] = weights[name] - float(optimizer.learning_rate) * grads[name]
 
     if at_once:
-        d_loss, d_grads, d_vars = d_step()
-        adversarial, l1, g_grads, g_vars = g_step()
-        d_opt.apply(d_grads, d_vars)
-        g_opt.apply(g_grads, g_vars)
+        (d_loss, d_moves), ((adversarial, l1), g_moves) = d_step(), g_step()
+        apply(d_moves + g_moves)
     elif first_g:
-        adversarial, l1, grads, variables = g_step()
-        g_opt.apply(grads, variables)
-        d_loss, grads, variables = d_step()
-        d_opt.apply(grads, variables)
+        (adversarial, l1), moves = g_step()
+        apply(moves)
+        d_loss, moves = d_step()
+        apply(moves)
     else:
-        d_loss, grads, variables = d_step()
-        if not no_d:
-            d_opt.apply(grads, variables)
-        adversarial, l1, grads, variables = g_step()
-        g_opt.apply(grads, variables)
+        d_loss, moves = d_step()
+        apply([] if no_d else moves)
+        (adversarial, l1), moves = g_step()
+        apply(moves)
+    for network, weights in ((G, g), (D, d)):
+        for name, variable in network.w.items():
+            variable.assign(weights[name])
     return {"D": d_loss, "adversarial": adversarial, "l1": l1}
 
 
 @train_step.mistake(
     "The generator's step trains the discriminator too, to be deceived. Only the generator's variables."
 )
-def trains_the_judge(reference, *args):
-    return _step(*args, both=True)
+def trains_the_judge(reference, *args, **lam):
+    return _step(*args, **lam, both=True)
 
 
 @train_step.mistake(
     "The discriminator's step trains the generator too, to be found out. Only discriminator.trainable_variables."
 )
-def trains_the_forger(reference, *args):
-    return _step(*args, leak=True)
+def trains_the_forger(reference, *args, **lam):
+    return _step(*args, **lam, leak=True)
 
 
 @train_step.mistake("The discriminator does not see the drawing. Give it [x, y] and [x, fake].")
-def condition_left_out(reference, *args):
-    return _step(*args, condition=False)
+def condition_left_out(reference, *args, **lam):
+    return _step(*args, **lam, condition=False)
 
 
 @train_step.mistake(
     "Both gradients are taken before either network has moved. That trains as well, but here the generator answers to "
     "the discriminator that has just moved."
 )
-def at_the_same_time(reference, *args):
-    return _step(*args, at_once=True)
+def at_the_same_time(reference, *args, **lam):
+    return _step(*args, **lam, at_once=True)
 
 
 @train_step.mistake("The generator goes first. Here the discriminator does.")
-def generator_first(reference, *args):
-    return _step(*args, first_g=True)
+def generator_first(reference, *args, **lam):
+    return _step(*args, **lam, first_g=True)
 
 
 @train_step.mistake("The generator runs with training=False, so batch normalisation uses its averages. training=True.")
-def as_if_testing(reference, *args):
-    return _step(*args, training=False)
+def as_if_testing(reference, *args, **lam):
+    return _step(*args, **lam, training=False)
+
+
+@train_step.mistake("The discriminator runs without training=True, so batch normalisation uses its averages.")
+def judge_as_if_testing(reference, *args, **lam):
+    return _step(*args, **lam, judging=False)
 
 
 @train_step.mistake("The saturating loss: use your generator_loss.")
-def saturating_step(reference, *args):
-    return _step(*args, saturating=True)
+def saturating_step(reference, *args, **lam):
+    return _step(*args, **lam, saturating=True)
 
 
 @train_step.mistake("The discriminator's gradient is computed, but never applied.")
-def judge_never_learns(reference, *args):
-    return _step(*args, no_d=True)
+def judge_never_learns(reference, *args, **lam):
+    return _step(*args, **lam, no_d=True)
 
 
 __dir__ = only_exercises(globals())

@@ -36,7 +36,7 @@ class PairedDataset(NamedTuple):
         return f"<{self.name}: {sizes}; from {x} to {y}, 0..255>"
 
 
-def coloured_scenes(n_train=1000, n_validation=100, n_test=200, seed=0):
+def coloured_scenes(n_train=2000, n_validation=100, n_test=200, seed=0):
     """Little landscapes with their line drawings (:mod:`course_lib.datasets.scenes`).
 
     The three splits come from separate random streams: asking for more training images changes no test image.

@@ -102,12 +102,12 @@ def _compose(canvas, night, rng):
     u, v, draw = canvas.u, canvas.v, rng.uniform
     horizon = draw(0.45, 0.58)
     # ---- the sky
-    x, y, r = draw(0.12, 0.88), draw(0.10, 0.20), draw(0.06, 0.085)
+    x, y, r = draw(0.12, 0.88), draw(0.12, 0.20), draw(0.075, 0.10)
     if night:
         moon = canvas.ellipse(x, y, r, r) & ~canvas.ellipse(x + 0.45 * r, y - 0.2 * r, 0.85 * r, 0.85 * r)
         canvas.paint(moon, "moon")
-        for _ in range(rng.integers(3, 8)):
-            canvas.paint(canvas.ellipse(draw(0, 1), draw(0, 0.35), 0.013, 0.013), "star")
+        for _ in range(rng.integers(5, 11)):
+            canvas.paint(canvas.ellipse(draw(0, 1), draw(0, 0.35), 0.02, 0.02), "star")
     else:
         canvas.paint(canvas.ellipse(x, y, r, r), "sun")
     for _ in range(rng.integers(0, 3)):

@@ -9,8 +9,11 @@ import numpy as np
 HIDDEN, BATCH = 24, 256
 
 
-def play(steps, bce, start=(-2.0, 0.5), data=(2.0, 1.0), saturating=False, lr=0.02, seed=0):
+def play(steps, bce, start=(-2.0, 0.5), data=(2.0, 1.0), saturating=False, lr=(0.05, 0.02), seed=0):
     """Train generator and discriminator in turn, in NumPy.
+
+    The generator goes down its gradient as it is: Adam would stretch even a tiny one to a full step, and hide what the
+    saturating loss does.
 
     Parameters
     ----------
@@ -24,8 +27,8 @@ def play(steps, bce, start=(-2.0, 0.5), data=(2.0, 1.0), saturating=False, lr=0.
         Mean and standard deviation of the data.
     saturating : bool
         Let the generator minimise ``log(1 - D)`` as the value function says, instead of ``-log D``.
-    lr : float
-        The learning rate of Adam (with ``beta_1 = 0.5``), for both.
+    lr : (float, float)
+        The learning rates of the generator's plain gradient descent, and of the discriminator's Adam.
     seed : int
 
     Returns
@@ -41,7 +44,7 @@ def play(steps, bce, start=(-2.0, 0.5), data=(2.0, 1.0), saturating=False, lr=0.
         "W": rng.normal(size=(1, HIDDEN)), "c": rng.uniform(-3, 3, HIDDEN),
         "v": rng.normal(size=HIDDEN) / HIDDEN**0.5, "d": np.zeros(()),
     }  # fmt: skip
-    adam_G, adam_D = _Adam(G, lr), _Adam(D, lr)
+    adam_D = _Adam(D, lr[1])
     history = {name: np.empty(steps) for name in ("a", "b", "D loss", "G loss", "slope")} | {"logit": []}
     for step in range(steps):
         # the discriminator's step
@@ -56,7 +59,8 @@ def play(steps, bce, start=(-2.0, 0.5), data=(2.0, 1.0), saturating=False, lr=0.
         loss, dz = bce(z, 0.0) if saturating else bce(z, 1.0)
         sign = -1 if saturating else 1  # to minimise log(1 - D) is to maximise -log(1 - D)
         dx = _backward(D, fake, h, sign * dz)[1]
-        adam_G.step({"a": dx.sum(), "b": (dx * noise).sum()})
+        G["a"] -= lr[0] * dx.sum()
+        G["b"] -= lr[0] * (dx * noise).sum()
         values = G["a"], G["b"], (loss_real + loss_fake) / 2, sign * loss, abs(dx.sum())
         for name, value in zip(("a", "b", "D loss", "G loss", "slope"), values, strict=True):
             history[name][step] = value

@@ -10,6 +10,8 @@ from course_lib.pix2pix.networks import build_discriminator, build_generator
 
 ops = keras.ops
 
+LEARNING_RATE = 1e-3
+
 
 def to_network(images):
     """From uint8 (N, C, H, W) to what the networks work on: float32 (N, H, W, C) from -1 to 1, tanh's range."""
@@ -79,18 +81,22 @@ class Trainer:
         keras.utils.set_random_seed(seed)
         self.rng, self.lam, self.history, self.seconds = np.random.default_rng(seed), lam, {}, 0.0
         self.generator = make_generator()
-        self._g_optimizer = _adam(self.generator)
+        self._optimizers = [_adam(self.generator)]
         self.discriminator = None
         if lam is None:
-            self._step = tf.function(lambda x, y: l1_step(self.generator, self._g_optimizer, x, y))
+            self._step = tf.function(lambda x, y: l1_step(self.generator, *self._optimizers, x, y))
         else:
             self.discriminator = make_discriminator()
-            networks = self.generator, self.discriminator, self._g_optimizer, _adam(self.discriminator)
+            self._optimizers.append(_adam(self.discriminator))
+            networks = self.generator, self.discriminator, *self._optimizers
             self._step = tf.function(lambda x, y: step(*networks, x, y, lam))
         self._colour = tf.function(lambda x: self.generator(x, training=False), reduce_retracing=True)
 
     def fit(self, pairs, steps, batch_size=16, progress=True, watch=None, every=25):
-        """Train for some steps on batches in random order.
+        """Train for some steps on batches in random order, half of the images mirrored (drawing and picture alike).
+
+        The learning rate stays as it is for the first half of the steps and falls to 0 in the second. The last steps
+        are small ones: the averages that batch normalisation uses at test time then belong to the final weights.
 
         Parameters
         ----------
@@ -115,7 +121,11 @@ class Trainer:
             if len(order) < batch_size:
                 order = self.rng.permutation(len(x))
             chosen, order = order[:batch_size], order[batch_size:]
-            values = self._step(tf.constant(x[chosen]), tf.constant(y[chosen]))
+            mirrored = self.rng.random(batch_size) < 0.5
+            given, wanted = (np.where(mirrored[:, None, None, None], a[chosen][:, :, ::-1], a[chosen]) for a in (x, y))
+            for optimizer in self._optimizers:
+                optimizer.learning_rate = LEARNING_RATE * min(1, 2 * (1 - (step - 1) / steps))
+            values = self._step(tf.constant(given), tf.constant(wanted))
             for name, value in values.items():
                 self.history.setdefault(name, []).append(float(value))
             if step % every == 0 or step == steps:
@@ -134,7 +144,7 @@ class Trainer:
 
 def _adam(network):
     """DCGAN's: a learning rate of 2e-4 and a short memory, beta_1 = 0.5; here 1e-3, for a minute of training."""
-    optimizer = keras.optimizers.Adam(1e-3, beta_1=0.5)
+    optimizer = keras.optimizers.Adam(LEARNING_RATE, beta_1=0.5)
     optimizer.build(network.trainable_variables)
     return optimizer
 
