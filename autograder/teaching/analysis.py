@@ -113,6 +113,11 @@ def correlation(x, y):
     return float(np.corrcoef(x, y)[0, 1])
 
 
+def backwards(row, n):
+    """Whether those who do well elsewhere do worse here: a correlation two standard errors of zero (1/√n) below it."""
+    return n >= SMALL_CLASS and row.discrimination is not None and row.discrimination < -2 / n**0.5
+
+
 def cases(group):
     """A row for each case of each exercise, in their order."""
     rows = []

@@ -24,6 +24,8 @@ KEPT = {"display", "xmlns", "mathvariant", "stretchy", "fence", "form", "accent"
         "rspace", "minsize", "maxsize", "movablelimits", "linethickness", "columnalign", "columnspacing", "rowspacing",
         "columnlines", "rowlines", "displaystyle", "scriptlevel", "width", "height", "depth", "voffset"}  # fmt: skip
 
+PLAIN_TAG = re.compile(r"&lt;(/?(?:details|summary|sub|sup|kbd|br|b|i|em|strong)) */?>")
+
 
 def mathml(formula, display):
     """A formula of LaTeX as MathML; as code where it cannot be set.
@@ -68,6 +70,7 @@ class Renderer(IPythonRenderer):
 def markdown2html(context, source):
     """The Jinja filter of this name: a markdown cell as HTML."""
     attachments = context.get("cell", {}).get("attachments", {})
+    source = PLAIN_TAG.sub(r"<\1>", source)  # the grader has made every tag text; these, without attributes, do nothing
     renderer = Renderer(escape=False, attachments=attachments, exclude_anchor_links=True)
     return MarkdownWithMath(renderer=renderer).render(source)
 
@@ -81,10 +84,10 @@ class FeedbackExporter(HTMLExporter):
         chosen.FeedbackExporter.extra_template_basedirs = [str(Path(__file__).parent / "templates")]
         super().__init__(config=chosen, **options)
         self.register_filter("markdown2html", markdown2html)
+        self.register_filter("summary", summary)
 
     def from_notebook_node(self, nb, resources=None, **options):
         resources = resources or {}
-        resources["summary"] = summary(nb)
         resources["chapter"] = _chapter(resources)
         light, dark = (HtmlFormatter(style=name).get_style_defs(".highlight") for name in ("default", "monokai"))
         resources["code_css"] = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"

@@ -1,6 +1,8 @@
 """The report on a class as one HTML file without anything outside it, and as CSV files."""
 
+import math
 import statistics
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
@@ -43,14 +45,15 @@ class Report:
                 (f"{row.name} is hard: on average {row.difficulty:.0%} of its points are earned.", "exercises")
             )
         for row in self.exercises:
-            if n >= analysis.SMALL_CLASS and row.discrimination is not None and row.discrimination < 0:
+            if analysis.backwards(row, n):
                 text = f"{row.name}: who does well elsewhere does worse here ({row.discrimination:+.2f}). Look at it."
                 found.append((text, "exercises"))
         if self.stuck:
             names = _listed([s.student.label for s in self.stuck])
             found.append((f"{_count(len(self.stuck), 'student')} stuck: {names}.", "stuck"))
         for pair in self.pairs[:3]:
-            found.append((f"{pair.first.label} and {pair.second.label} look alike ({pair.share:.0%}).", "alike"))
+            both = f"{pair.first.label} and {pair.second.label}"
+            found.append((f"{both} share {pair.share:.0%} of what is unusual in their code.", "alike"))
         if len(self.pairs) > 3:
             found.append((f"{len(self.pairs) - 3} more pairs look alike.", "alike"))
         return found
@@ -62,9 +65,9 @@ class Report:
         if share == "every case":
             where = share
         text = f"{len(pattern.students)} of {len(self.graded)} fail {pattern.exercise} {where}"
-        if pattern.mistakes:
-            words, count = pattern.mistakes[0]
-            text += f". {count} of them: “{words.split('. ')[0].rstrip('.')}”"
+        for words, count in pattern.mistakes[:2]:
+            who = "All of them" if count == len(pattern.students) else f"{count} of them"
+            text += f". {who}: “{words.split('. ')[0].rstrip('.')}”"
         return f"{text}."
 
     # ---- numbers for the charts ----
@@ -72,13 +75,12 @@ class Report:
     @property
     def bins(self):
         """Of the histogram: lower and upper edge in points, and how many students."""
-        if not self.scores or not self.group.max_score:
+        most = self.group.max_score
+        if not self.scores or not most:
             return []
-        width = self.group.max_score / BINS
-        counts = [0] * BINS
-        for score in self.scores:
-            counts[min(BINS - 1, int(score / width))] += 1
-        return [(k * width, (k + 1) * width, count) for k, count in enumerate(counts)]
+        width = max(1, math.ceil(most / BINS))
+        counts = Counter(min(int(score / width), math.ceil(most / width) - 1) for score in self.scores)
+        return [(k * width, min((k + 1) * width, most), counts[k]) for k in range(math.ceil(most / width))]
 
     @property
     def summary(self):
@@ -116,12 +118,12 @@ class Report:
         """A discrimination in words."""
         r = row.discrimination
         if r is None:
-            return "not known: all alike"
+            return "all alike"
         if len(self.graded) < analysis.SMALL_CLASS:
             return "too few students"
-        return (
-            "look at it" if r < 0 else "separates little" if r < 0.2 else "separates" if r < 0.4 else "separates well"
-        )
+        if analysis.backwards(row, len(self.graded)):
+            return "look at it"
+        return "separates little" if r < 0.2 else "separates" if r < 0.4 else "separates well"
 
     # ---- files ----
 
