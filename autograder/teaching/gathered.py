@@ -143,7 +143,8 @@ def gather(chapter, course, anonymous=False, with_code=True):
             _add_files(student, room, released, notes)
         students.append(student)
     starter = "\n\n".join(cell.text for cell in released.values())
-    students.sort(key=lambda student: (len(student.label), student.label) if anonymous else (0, student.label))
+    if anonymous:
+        students.sort(key=lambda student: int(student.label.split()[1]))
     return Class(
         room.chapter, exercises_of(module), written_of(module), students, max_score, due, starter, notes, room.config
     )  # fmt: skip

@@ -171,14 +171,22 @@ class Report:
             students.append([*row, minutes, stuck.get(s.id)])
         head = ["exercise", "points", "difficulty", "discrimination", "pass", "fail", "raised", "not_attempted"]
         exercises = [head] + [
-            [e.name, e.points, e.difficulty, e.discrimination, e.passed, e.failed, e.raised, e.not_attempted]
+            [
+                e.name,
+                e.points,
+                round(e.difficulty, 3),
+                e.discrimination and round(e.discrimination, 3),
+                e.passed,
+                e.failed,
+            ]
+            + [e.raised, e.not_attempted]
             for e in self.exercises
         ]
         return {
             "students": students,
             "exercises": exercises,
             "cases": [["exercise", "case", "failed", "attempted", "failure_rate"]]
-            + [[c.exercise, c.case, c.failed, c.attempted, c.rate] for c in self.cases],
+            + [[c.exercise, c.case, c.failed, c.attempted, round(c.rate, 3)] for c in self.cases],
             "mistakes": [["exercise", "mistake", "message", "students", "who"]]
             + [[m.exercise, m.name, m.message, len(m.students), _labels(m.students)] for m in self.mistakes],
             "patterns": [["exercise", "students", "only_where", "failing_cases", "of_cases", "who"]]
@@ -187,7 +195,7 @@ class Report:
                 for p in self.patterns
             ],
             "alike": [["first", "second", "share", "characters"]]
-            + [[p.first.label, p.second.label, p.share, p.characters] for p in self.pairs],
+            + [[p.first.label, p.second.label, round(p.share, 3), p.characters] for p in self.pairs],
         }
 
 
