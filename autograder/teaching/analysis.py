@@ -174,7 +174,7 @@ def common(exercise, failing):
     """What tells these cases from the exercise's others, such as ``stride > 1``; empty if nothing simple does.
 
     Looks at numbers, flags and optional arguments; then, with two cases on each side, at the shapes of arrays. Several
-    that tell are joined by "and": from these cases it cannot be known which of them it is.
+    arguments that tell are joined by "and": from these cases it cannot be known which of them it is.
     """
     drawn = exercise.draw()
     inside = [_features(exercise, case) for case in drawn if case.name in failing]
@@ -189,7 +189,7 @@ def common(exercise, failing):
         said = [_told_apart(key[0], [f[key] for f in inside], [f[key] for f in outside]) for key in keys]
         said = [text for text in said if text and (not of_shape or " > 1" in text or "square" in text)]
         if said:
-            return " and ".join(said)
+            return said[0] if of_shape else " and ".join(said)
     return ""
 
 
