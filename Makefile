@@ -7,7 +7,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help lab teach workspace test lint mutants notebooks demo bench metrics course clean
+.PHONY: help lab teach workspace update test lint mutants notebooks demo bench metrics course clean
 
 help:
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ $(READY): requirements.txt pyproject.toml
 
 workspace: $(READY) ## make or complete the student's folder, workspace/ (your work is never overwritten)
 	@$(BIN)/python -m autograder workspace
+
+update: $(READY) ## take the updates of chapters (your answers and own cells stay; the old notebooks go to workspace/backups/)
+	@$(BIN)/python -m autograder workspace --update
 
 # What a student's and an instructor's JupyterLab show stands in .jupyter/.
 JUPYTER = PATH="$(abspath $(BIN)):$$PATH" JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter/$(1)" jupyter lab $(LAB)
