@@ -1,4 +1,4 @@
-# make lab     the student's room: environment, workspace, JupyterLab on chapter 1
+# make lab     the student's room: environment, workspace, JupyterLab on its start page
 # make test    everything a change must pass
 # make help    the rest
 
@@ -30,8 +30,8 @@ update: $(READY) ## take the updates of chapters (your answers and own cells sta
 JUPYTER = PATH="$(abspath $(BIN)):$$PATH" JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter/$(1)" jupyter lab $(LAB)
 LAB ?=
 
-lab: workspace ## open the course in JupyterLab (more options: make lab LAB="--no-browser --port=9000")
-	cd workspace && $(call JUPYTER,student) --LabApp.default_url=/lab/tree/01_convolution/convolution.ipynb
+lab: workspace ## open the course in JupyterLab at its start page (more options: make lab LAB="--no-browser --port=9000")
+	cd workspace && $(call JUPYTER,student) --LabApp.default_url=/lab/tree/start.ipynb
 
 teach: $(READY) ## open JupyterLab for an instructor: sources, formgrader, submissions
 	$(call JUPYTER,instructor) --LabApp.default_url=/lab/tree/README.md

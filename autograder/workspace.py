@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from autograder import merge
+from autograder import merge, start
 from autograder.notebooks import ROOT, read, source_path, text_of
 from course_lib.syllabus import CHAPTERS
 
@@ -190,4 +190,8 @@ def main(arguments):
         print(f"{waiting} to be had with `make update`; your notebooks are as you left them")
     elif not outdated:
         print(f"{folder.name}/ has every chapter; your work is as you left it")
+    try:
+        start.write(folder)
+    except OSError as error:  # the chapters are there all the same
+        print(f"the start page could not be written: {error}", file=sys.stderr)
     return 0
