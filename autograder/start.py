@@ -134,6 +134,11 @@ def _hours(minutes):
     return f"{hours} h" if not minutes else f"{hours} h {minutes}"
 
 
+def _together(text):
+    """Not to be broken between two lines."""
+    return text.replace(" ", "&nbsp;")
+
+
 def _text(lines, notes):
     rows = [_summary(lines), ""]
     for line in lines:
@@ -169,11 +174,11 @@ def _cells(line):
         '<div style="width:8em;height:.6em;margin-top:.3em;border:1px solid #808080">'
         f'<div style="width:{share:.0f}%;height:100%;background-color:#009E73"></div></div>'
     )
-    by_hand = f"<br>and {line.by_hand:g} by hand" if line.by_hand else ""
+    by_hand = _together(f"<br>+ {line.by_hand:g} by hand") if line.by_hand else ""
     return (
         f"{chapter.number:02d}",
         f'<a href="{start}"><b>{html.escape(chapter.title)}</b></a><br>{html.escape(chapter.teaches)}',
-        _hours(chapter.minutes),
+        _together(_hours(chapter.minutes)),
         f"{len(line.passed)} of {len(line.points)}{bar}",
         f"{line.earned:g} of {total:g}{by_hand}",
         f'<a href="{line.link}">{html.escape(line.where)}</a>',
