@@ -21,7 +21,9 @@ class Doubled(conv_layer.Conv2D):
 WIDGETS = {
     "slide": lambda: explore.slide(convolution.conv2d, IMAGE, FILTER),
     "pool": lambda: explore.pool(pooling.max_pool2d, RNG.integers(0, 9, (6, 6))),
-    "gradient_errors": lambda: explore.gradient_errors(conv_layer.gradient_check, {"right": conv_layer.Conv2D, "doubled": Doubled}),
+    "gradient_errors": lambda: explore.gradient_errors(
+        conv_layer.gradient_check, {"right": conv_layer.Conv2D, "doubled": Doubled}
+    ),
     "probabilities": lambda: explore.probabilities(cnn.softmax),
     "descent": lambda: explore.descent({"SGD": cnn.SGD}),
     "pipeline": lambda: explore.pipeline(gpu.schedule),
