@@ -64,7 +64,7 @@ def with_nan(x):
 
 RESULTS = {  # what an answer returns, and what is said about it
     "None": (lambda x: None, "is a `return` missing"),
-    "a list": (lambda x: list(np.cumsum(x)), "a list of 1 elements, expected a NumPy array of shape"),
+    "a list": (lambda x: list(np.cumsum(x)), "a list of 1 element, expected a NumPy array of shape"),
     "a scalar": (lambda x: float(x.sum()), r"the single number 2, expected shape \(1,\)"),
     "a NumPy scalar": (lambda x: x.sum(), "the single number 2"),
     "a torch scalar": (lambda x: torch.tensor(2.0), "the single number 2"),
@@ -80,7 +80,7 @@ RESULTS = {  # what an answer returns, and what is said about it
     "infinity": (lambda x: np.cumsum(x) + np.inf, "is inf at"),
     "a huge array": (lambda x: np.broadcast_to(x[0], (10**6, 10**6)), r"shape \(1000000, 1000000\), .* GiB"),
     "an integer of 100 digits": (lambda x: 10**100, "an array of Python objects"),
-    "a nest of lists": (lambda x: [[[[[[1]]]]]], "a list of 1 elements"),
+    "a nest of lists": (lambda x: [[[[[[1]]]]]], "a list of 1 element"),
     "an array that lies": (lying_array, r"is 3 at \[0\], expected 2"),
     "an object that lies": (lambda x: LyingObject(), "a LyingObject, expected"),
     "a masked array": (lambda x: np.ma.masked_array(np.cumsum(x) + 1, mask=True), "is 3 at"),
