@@ -18,6 +18,7 @@ import time
 from autograder.grading import confine, protocol, runner, seal
 
 _PR_SET_CHILD_SUBREAPER = 36
+_PATIENCE = 600  # seconds, more than the grader waits
 
 
 def main():
@@ -26,6 +27,7 @@ def main():
     settings = json.loads(sys.argv[2])
     if settings["confined"] and os.getuid() == 0:
         confine.drop_root()
+    signal.alarm(_PATIENCE)  # while packages load nobody would notice that the grader is gone
     started = time.monotonic()
     missing = []
     for name in settings["preload"]:
@@ -41,6 +43,7 @@ def main():
     gc.freeze()  # what the fork shares is left alone by the children's collections, and so stays shared
     if settings["confined"]:
         confine._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.alarm(0)
     protocol.send(control, {"loaded": time.monotonic() - started, "missing": missing})
     with contextlib.suppress(protocol.ProtocolError):  # the grader is gone, and with this process goes the sandbox
         _obey(control, shell, settings)

@@ -37,7 +37,30 @@ class _Watch(keras.callbacks.Callback):
         self.bar.close()
 
 
-def train(model, data, images, epochs, seed, lr=3e-3, batch_size=64, watch=None, progress=True):
+class _Turned(keras.utils.PyDataset):
+    """Batches in a new order each epoch, with each image mirrored or not and turned by 0, 90, 180 or 270 degrees."""
+
+    def __init__(self, x, y, batch_size, rng):
+        super().__init__()
+        self.x, self.y, self.batch_size, self.rng = x, y, batch_size, rng
+        self.on_epoch_end()
+
+    def __len__(self):
+        return -(-len(self.y) // self.batch_size)
+
+    def __getitem__(self, k):
+        chosen = self.order[k * self.batch_size : (k + 1) * self.batch_size]
+        x, turns = self.x[chosen], self.rng.integers(0, 8, len(chosen))
+        for turn in range(8):
+            turned = np.rot90(x[turns == turn], turn % 4, axes=(1, 2))
+            x[turns == turn] = turned[:, :, ::-1] if turn >= 4 else turned
+        return x, self.y[chosen]
+
+    def on_epoch_end(self):
+        self.order = self.rng.permutation(len(self.y))
+
+
+def train(model, data, images, epochs, seed, lr=3e-3, batch_size=64, turned=False, watch=None, progress=True):
     """Adam with a cosine from ``lr`` to 0.
 
     Parameters
@@ -49,6 +72,8 @@ def train(model, data, images, epochs, seed, lr=3e-3, batch_size=64, watch=None,
         The first so many of the training split are used.
     epochs, seed : int
         The seed sets the order of the images.
+    turned : bool
+        Whether each image is mirrored and turned by right angles at random whenever it is shown (chapter 06).
     watch : callable, optional
         ``watch(history)`` after each epoch, such as :meth:`course_lib.plots.Live.update`.
 
@@ -67,8 +92,13 @@ def train(model, data, images, epochs, seed, lr=3e-3, batch_size=64, watch=None,
     )
     watching = _Watch(epochs, watch, progress)
     start = time.perf_counter()
+    x, y = prepare(part, data.white), part.y
+    if turned:
+        shown = {"x": _Turned(x, y, batch_size, np.random.default_rng(seed))}
+    else:
+        shown = {"x": x, "y": y, "batch_size": batch_size}
     model.fit(
-        prepare(part, data.white), part.y, batch_size, epochs, verbose=0, callbacks=[watching],
+        **shown, epochs=epochs, verbose=0, callbacks=[watching],
         validation_data=(prepare(data.validation, data.white), data.validation.y), validation_batch_size=250,
     )  # fmt: skip
     return watching.history | {"seconds": time.perf_counter() - start}
