@@ -30,7 +30,8 @@ def best_discriminator(p, q):
     """
     D = np.full(p.shape, 0.5)
     np.divide(p, p + q, out=D, where=p + q > 0)
-    V = np.log(D[p > 0]) @ p[p > 0] + np.log(1 - D[q > 0]) @ q[q > 0]
+    real, made = p > 0, q > 0  # 1 - D of the made ones is q / (p + q), which is never rounded to 0
+    V = np.log(D[real]) @ p[real] + np.log(q[made] / (p + q)[made]) @ q[made]
     return D, float(V)
 
 
