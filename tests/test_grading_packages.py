@@ -40,7 +40,9 @@ for name in {modules}:
         continue
     print(name)
 """
-    earlier = {f"course_lib.{c.name}" for c in CHAPTERS if c.number < chapter.number}
+    # An earlier chapter's module is there if what it needs is; CuPy and progress bars it can do without.
+    able = [c for c in CHAPTERS if set(c.packages) - {"cupy", "tqdm"} <= set(chapter.packages)]
+    earlier = {f"course_lib.{c.name}" for c in able if c.number < chapter.number}
     packages = {name for name, package in TEMPTING.items() if package in chapter.packages}
     if "tensorflow" in chapter.packages:
         packages.add("keras")  # which TensorFlow needs

@@ -33,7 +33,18 @@ from course_lib.resnet.normalization import BatchNorm, Residual, batch_norm_back
 from course_lib.resnet.specification import ROWS, block_cost, cost, wide_resnet_parameters
 from course_lib.resnet.specification import conv as conv_cost
 from course_lib.resnet.training import accuracy, compare, prepare, train
-from course_lib.resnet.twin import TorchBlock, block_weights, to_torch, twin_of_block
+
+_TWIN = ("TorchBlock", "block_weights", "to_torch", "twin_of_block")
+
+
+def __getattr__(name):
+    """The twin is loaded when it is asked for: nothing else here needs PyTorch."""
+    if name in _TWIN:
+        from course_lib.resnet import twin
+
+        return getattr(twin, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "ROWS", "BatchNorm", "Residual", "TorchBlock", "accuracy", "batch_norm_backward", "block_cost", "block_weights",
