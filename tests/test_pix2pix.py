@@ -378,7 +378,7 @@ def step_with_apply_gradients(G, D, g_optimizer, d_optimizer, x, y, lam=100.0):
         d_loss = d_loss_softplus(D((x, y), training=True), D((x, fake), training=True))
     d_optimizer.apply_gradients(zip(tape.gradient(d_loss, D.trainable_weights), D.trainable_weights, strict=True))
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(G.trainable_weights)
+        tape.watch([weight.value for weight in G.trainable_weights])
         fake = G(x, training=True)
         g_loss, adversarial, l1 = g_loss_softplus(D((x, fake), training=True), fake, y, lam)
     g_optimizer.apply_gradients(zip(tape.gradient(g_loss, G.trainable_weights), G.trainable_weights, strict=True))
