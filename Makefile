@@ -1,4 +1,4 @@
-# make lab     the student's room: environment, workspace, JupyterLab on chapter 1
+# make lab     the student's room: environment, workspace, JupyterLab on its start page
 # make test    everything a change must pass
 # make help    the rest
 
@@ -7,7 +7,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help lab teach workspace test lint mutants notebooks demo bench metrics course clean
+.PHONY: help lab teach workspace update test lint mutants notebooks demo bench metrics course clean
 
 help:
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -23,12 +23,15 @@ $(READY): requirements.txt pyproject.toml
 workspace: $(READY) ## make or complete the student's folder, workspace/ (your work is never overwritten)
 	@$(BIN)/python -m autograder workspace
 
+update: $(READY) ## take the updates of chapters (your answers and own cells stay; the old notebooks go to workspace/backups/)
+	@$(BIN)/python -m autograder workspace --update
+
 # What a student's and an instructor's JupyterLab show stands in .jupyter/.
 JUPYTER = PATH="$(abspath $(BIN)):$$PATH" JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter/$(1)" jupyter lab $(LAB)
 LAB ?=
 
-lab: workspace ## open the course in JupyterLab (more options: make lab LAB="--no-browser --port=9000")
-	cd workspace && $(call JUPYTER,student) --LabApp.default_url=/lab/tree/01_convolution/convolution.ipynb
+lab: workspace ## open the course in JupyterLab at its start page (more options: make lab LAB="--no-browser --port=9000")
+	cd workspace && $(call JUPYTER,student) --LabApp.default_url=/lab/tree/start.ipynb
 
 teach: $(READY) ## open JupyterLab for an instructor: sources, formgrader, submissions
 	$(call JUPYTER,instructor) --LabApp.default_url=/lab/tree/README.md
@@ -57,7 +60,7 @@ bench: $(READY) ## timings, as ratios within one run
 metrics: $(READY) ## train every chapter's networks on several seeds and record what they reach
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.metrics
 
-course: $(READY) ## run every notebook in full, cut off from the network: minutes and memory
+course: $(READY) ## run every notebook in full, cut off from the network: minutes, memory, results
 	$(shell command -v bwrap >/dev/null && echo bwrap --dev-bind / / --unshare-net) $(BIN)/python -m benchmarks.course
 
 clean: ## remove what can be made again (never workspace/, submitted/ or the gradebook)

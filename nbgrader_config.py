@@ -24,3 +24,8 @@ c.Autograde.autograde_preprocessors = [
     "autograder.grading.nbgrader_step.SaveAutoGrades",
     "nbgrader.preprocessors.AssignLatePenalties",
 ]
+
+# Feedback pages are one file each, without a script and without the network; formulas there and in the formgrader are
+# MathML, which browsers show by themselves.
+c.GenerateFeedback.exporter_class = "autograder.teaching.feedback.FeedbackExporter"
+c.HTMLExporter.filters = {"markdown2html": "autograder.teaching.feedback.markdown2html"}

@@ -6,9 +6,12 @@ import os
 import sys
 
 COMMANDS = {  # name: (module, help); the module has configure(parser) and main(arguments)
-    "workspace": ("autograder.workspace", "make or complete a student's folder of notebooks"),
+    "workspace": ("autograder.workspace", "make, complete or update a student's folder of notebooks"),
+    "progress": ("autograder.progress", "show what a learner has done so far, or write it to a file"),
     "normalize": ("autograder.notebooks", "write the nbgrader metadata of the source notebooks (authors)"),
     "grade": ("autograder.grading.classroom", "grade a class's submissions of a chapter"),
+    "report": ("autograder.teaching.report", "say what the class can and cannot do: an HTML page and CSV files"),
+    "export": ("autograder.teaching.export", "write the scores as Canvas or Moodle imports them"),
     "replay": ("autograder.grading.replay", "show one student's cases of an exercise again"),
     "doctor": ("autograder.grading.doctor", "say whether submissions can be confined here"),
     "demo": ("autograder.demo", "grade a made-up class from release to feedback"),

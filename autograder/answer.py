@@ -76,7 +76,9 @@ def _plain(value, depth):
     if kind.__module__.partition(".")[0] == "torch" and "torch" in sys.modules:
         torch = sys.modules["torch"]
         if issubclass(kind, torch.Tensor):
-            return _plain_array(torch.Tensor.numpy(torch.Tensor.detach(value).cpu()))
+            if value.dtype == torch.bfloat16:  # NumPy has no such numbers
+                value = torch.Tensor.float(value)
+            return _plain_array(torch.Tensor.numpy(value, force=True))  # whatever its device, gradient or lazy sign
     if hasattr(kind, "__array__") and kind.__module__.partition(".")[0] in ("tensorflow", "keras", "cupy"):
         return _plain_array(value.get() if kind.__module__.startswith("cupy") else np.asarray(value))
     if issubclass(kind, (list, tuple, dict)):

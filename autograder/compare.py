@@ -119,7 +119,8 @@ def _array_difference(yours, expected, tolerance, where):
         if wrong.any():
             index = _first(wrong)
             which = "NaN (not a number)" if np.isnan(yours[index]) else f"{_number(yours[index])} instead of NaN"
-            return Difference("nan", f"{subject} is {which}{_at(index)}", yours, expected, index, where)
+            right = f", expected {_number(expected[index])}" if np.isnan(yours[index]) else ""
+            return Difference("nan", f"{subject} is {which}{_at(index)}{right}", yours, expected, index, where)
     rtol, atol = tolerance.of(yours, expected) if expected.dtype.kind in "fc" else (0, 0)
     with np.errstate(invalid="ignore", over="ignore"):
         wrong = ~np.isclose(yours, expected, rtol=rtol, atol=atol, equal_nan=True)
@@ -150,7 +151,7 @@ def _wrong_type(yours, expected, where):
     elif isinstance(yours, str):
         what = f"the text {yours[:60]!r}"
     else:
-        what = f"a {type(yours).__name__} of {len(yours)} elements"
+        what = f"a {type(yours).__name__} of {len(yours)} element{'' if len(yours) == 1 else 's'}"
     hint = "; np.array(...) makes one of a list" if isinstance(yours, list) and "array" in expected else ""
     return Difference("type", f"{subject} is {what}, expected {expected}{hint}", where=where)
 

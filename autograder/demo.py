@@ -110,13 +110,18 @@ def nbgrader(course, *command):
         ).returncode
 
 
-def prepare(course, chapter):
-    """Lay out a course folder with the chapter released and the class's submissions in place."""
+def release(course, chapter):
+    """Lay out a course folder with the chapter released."""
     course.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "nbgrader_config.py", course)
     shutil.copytree(source_path(chapter).parent, course / "notebooks" / chapter.folder, dirs_exist_ok=True)
     if nbgrader(course, "generate_assignment", chapter.folder, "--force"):
         raise RuntimeError(f"nbgrader could not release {chapter.folder}; see {course / 'nbgrader.log'}")
+
+
+def prepare(course, chapter):
+    """Lay out a course folder with the chapter released and the class's submissions in place."""
+    release(course, chapter)
     released = course / "release" / chapter.folder / f"{chapter.name}.ipynb"
     for student, text in submissions(chapter, released).items():
         target = course / "submitted" / student / chapter.folder / f"{chapter.name}.ipynb"

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autograder import report
+from autograder import progress, report
 from autograder.answer import plain, run
 from autograder.compare import Tolerance
 from autograder.verdict import Case, judge
@@ -151,6 +151,8 @@ class Exercise:
         """
         verdict = self.judge(answer)
         report.show(verdict)
+        if verdict.status != "not attempted":
+            progress.record(self, "check", verdict.passed)
         nbgrader = os.environ.get("NBGRADER_EXECUTION")
         if nbgrader == "autograde":
             return verdict.score
@@ -166,6 +168,7 @@ class Exercise:
             more = len(self.hints) - self._hints_shown
             after = f"{more} more: call hint() again" if more else f"the last one; then there is {self.name}.solution()"
             report.say(f"Hint {self._hints_shown} for {self.name}: {self.hints[self._hints_shown - 1]}", after)
+            progress.record(self, "hint")
         else:
             self._hints_shown = 0
             report.say(f"No more hints for {self.name}.", "solution() shows one way to write it; hint() starts again")
@@ -173,6 +176,7 @@ class Exercise:
     def solution(self):
         """Show the reference's code."""
         report.code(inspect.getsource(self.reference))
+        progress.record(self, "solution")
 
     def working(self, answer):
         """The answer itself if it passes, otherwise the course's own function, so that later cells run.

@@ -117,14 +117,13 @@ def _not_attempted(outcome):
 
 def _name_mistake(exercise, results):
     """The mistake whose results are the student's wherever these are wrong; of several, the one that agrees most."""
-    best, best_score = None, -1
-    for mistake in exercise.mistakes:
-        matches = [_is_result_of(mistake, exercise, result) for result in results]
-        if all(match for match, result in zip(matches, results, strict=True) if not result.passed):
-            score = sum(matches)
-            if score > best_score:
-                best, best_score = mistake, score
-    return best
+    failures = [result for result in results if not result.passed]
+    # A wrong guess mostly shows on the first case: the rest is not computed.
+    able = [m for m in exercise.mistakes if all(_is_result_of(m, exercise, failure) for failure in failures)]
+    if len(able) < 2:
+        return able[0] if able else None
+    others = [result for result in results if result.passed]
+    return max(able, key=lambda m: sum(_is_result_of(m, exercise, result) for result in others))
 
 
 def _is_result_of(mistake, exercise, result):

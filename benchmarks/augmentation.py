@@ -3,6 +3,8 @@
 Everything was chosen on the validation split; the test split is read at the end of the three-framework runs only.
 """
 
+from functools import partial
+
 import numpy as np
 
 from course_lib import datasets
@@ -11,6 +13,7 @@ from course_lib.augmentation_training import LIMITS, OFF, NumPyLearner, accuracy
 SEEDS = (0, 1, 2)
 SEEDS_OF_RECIPES = (0, 1)  # eleven trainings for each
 EPOCHS = 40
+SAME = {"nothing": "PyTorch without", "all": "PyTorch with"}  # recipes that are trained anyway
 
 # Which limits each transform needs; the others stay switched off.
 TRANSFORMS = {
@@ -44,57 +47,32 @@ def learner_of(framework, network, limits):
     return Learner(network, limits)
 
 
-def frameworks(data, record):
-    """Train in each framework with and without augmentation; the test split is read here."""
+def in_framework(framework, limits, seed):
+    """Train in one framework; the test split is read here."""
+    data, learner = datasets.shapes(), learner_of(framework, initial(seed), limits)
+    train(learner, data, EPOCHS, seed=seed)
+    return {part: accuracy(learner, getattr(data, part)) for part in ("train", "validation", "test")}
+
+
+def with_recipe(limits, seed):
+    """Train in PyTorch with some of the transforms; only the validation split is read."""
+    data, learner = datasets.shapes(), learner_of("PyTorch", initial(seed), limits)
+    train(learner, data, EPOCHS, seed=seed)
+    return {"validation": accuracy(learner, data.validation)}
+
+
+def runs():
+    """Every training, by its name: ``"PyTorch with 0"``, ``"only turn 0"``."""
+    result = {}
     for seed in SEEDS:
         for framework in ("PyTorch", "Keras", "NumPy"):
             for name, limits in (("without", None), ("with", LIMITS)):
-                key = f"{framework} {name} {seed}"
-                if key not in record:
-                    learner = learner_of(framework, initial(seed), limits)
-                    history = train(learner, data, EPOCHS, seed=seed)
-                    parts = (data.train, data.validation, data.test)
-                    scores = [round(accuracy(learner, part), 4) for part in parts]
-                    entry = dict(zip(("train", "validation", "test"), scores, strict=True))
-                    yield key, entry | {"seconds": round(sum(history["seconds"]), 1)}
-
-
-def transforms(data, record):
-    """Train with each recipe in PyTorch; only the validation split is read."""
+                result[f"{framework} {name} {seed}"] = partial(in_framework, framework, limits, seed)
     for seed in SEEDS_OF_RECIPES:
         for name, limits in recipes().items():
-            key = f"{name} {seed}"
-            same = {"nothing": f"PyTorch without {seed}", "all": f"PyTorch with {seed}"}.get(name)
-            if key not in record and same in record:  # the very same run
-                yield key, {"validation": record[same]["validation"]}
-            elif key not in record:
-                learner = learner_of("PyTorch", initial(seed), limits)
-                train(learner, data, EPOCHS, seed=seed)
-                yield key, {"validation": round(accuracy(learner, data.validation), 4)}
-
-
-def measure(record=None, keep=None):
-    """Train everything that ``record`` does not hold yet.
-
-    Parameters
-    ----------
-    record : dict, optional
-        What an interrupted measurement has left.
-    keep : callable, optional
-        ``keep(record)`` after each run.
-
-    Returns
-    -------
-    dict
-        ``{"PyTorch with 0": {"train": ..., "validation": ..., "test": ...}, "only turn 0": {"validation": ...}, ...}``
-    """
-    record, data = dict(record or {}), datasets.shapes()
-    for part in (frameworks, transforms):
-        for key, entry in part(data, record):
-            record[key] = entry
-            if keep is not None:
-                keep(record)
-    return record
+            if name not in SAME:
+                result[f"{name} {seed}"] = partial(with_recipe, limits, seed)
+    return result
 
 
 def lines(record):
@@ -110,5 +88,5 @@ def lines(record):
         gains = np.subtract(by_part["with", "test"], by_part["without", "test"])
         yield f"{framework}, gain on the test split", tuple(map(float, gains)), 0.1, SEEDS
     for name in recipes():
-        values = tuple(record[f"{name} {seed}"]["validation"] for seed in SEEDS_OF_RECIPES)
+        values = tuple(record[f"{SAME.get(name, name)} {seed}"]["validation"] for seed in SEEDS_OF_RECIPES)
         yield f"PyTorch, validation: {name}", values, None, SEEDS_OF_RECIPES

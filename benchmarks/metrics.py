@@ -1,12 +1,16 @@
 """What the course's networks reach, as means over seeds, for every chapter that trains one.
 
-``python -m benchmarks.metrics [CHAPTER ...]`` (or ``make metrics``) trains, writes ``benchmarks/results/CHAPTER.json``
-and the table of all chapters, ``benchmarks/results/README.md``, and ends with 1 if a mean misses what is to be
-reached. Notebooks show these numbers as recorded (:mod:`course_lib.recorded`) and train one seed themselves.
+``python -m benchmarks.metrics [CHAPTER ...] [--runs KEY ...]`` (or ``make metrics``) trains, writes
+``benchmarks/results/CHAPTER.json`` and the table of all chapters, ``benchmarks/results/README.md``, and ends with 1 if
+a mean misses what is to be reached. Notebooks show these numbers as recorded (:mod:`course_lib.recorded`) and train
+one seed themselves.
 
-A chapter joins with one function here that yields a :class:`Metric` for each of its lines.
+A chapter joins with a module of its name here: ``runs()`` names its trainings, ``lines(record)`` makes the table from
+what they returned. Each training is kept as it ends, so that an interrupted measurement goes on where it stood.
 """
 
+import argparse
+import importlib
 import json
 import platform
 import sys
@@ -18,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
-SEEDS = (0, 1, 2)
+CHAPTERS = ("cnn", "augmentation", "resnet", "unet", "pix2pix", "mask_rcnn", "rnn", "attention")
 
 
 class Metric(NamedTuple):
@@ -27,7 +31,8 @@ class Metric(NamedTuple):
     name: str
     values: tuple[float, ...]
     at_least: float | None = None  # what the mean must reach; None: measured for comparison only
-    seeds: tuple[int, ...] = SEEDS
+    seeds: tuple[int, ...] = (0, 1, 2)
+    at_most: float | None = None  # what the mean must not exceed: for errors
 
     @property
     def mean(self):
@@ -35,67 +40,65 @@ class Metric(NamedTuple):
 
     @property
     def reached(self):
-        return self.at_least is None or self.mean >= self.at_least
+        high_enough = self.at_least is None or self.mean >= self.at_least
+        return high_enough and (self.at_most is None or self.mean <= self.at_most)
+
+    @property
+    def wanted(self):
+        """What is to be reached, as text: empty if nothing is."""
+        bounds = (("≥", self.at_least), ("≤", self.at_most))
+        return " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
 
 
-def cnn():
-    """Chapter 04 on scikit-learn's digits: chosen on the validation split, the test split read once for each seed."""
-    from course_lib import cnn as library
-    from course_lib.datasets import digits
+def measure(chapter, wanted=None):
+    """Train what no earlier call has kept yet.
 
-    def train(seed, divisor, optimizer, epochs, schedule):
-        data, rng = digits(seed), np.random.default_rng(seed)
-        splits = [(split.x / divisor, split.y) for split in (data.train, data.validation, data.test)]
-        network = library.build(library.DIGIT_NETWORK, (1, 8, 8), rng)
-        history = library.fit(network, optimizer, splits[0], splits[1], epochs, 64, rng, schedule)
-        return network, history["validation accuracy"], splits[2]
+    Parameters
+    ----------
+    chapter : str
+    wanted : list of str, optional
+        Only these runs.
 
-    validated, tested = [], []
-    for seed in SEEDS:
-        network, accuracies, test = train(seed, 16, library.Adam(lr=0.01), 30, library.cosine)
-        validated.append(accuracies[-1])
-        tested.append(library.accuracy(network, *test))
-    yield Metric("test accuracy, Adam, 30 epochs", tuple(tested), at_least=0.98)
-    yield Metric("validation accuracy of the same networks", tuple(validated))
-    by_16 = [train(seed, 16, library.SGD(lr=0.1), 20, lambda done: 1.0)[1] for seed in SEEDS]
-    by_255 = [train(seed, 255, library.SGD(lr=0.1), 100, lambda done: 1.0)[1] for seed in SEEDS]
-    yield Metric("validation accuracy, divided by 16, SGD, 20 epochs", tuple(a[19] for a in by_16))
-    yield Metric("validation accuracy, divided by 255, SGD, 20 epochs", tuple(a[19] for a in by_255))
-    yield Metric("validation accuracy, divided by 255, SGD, 100 epochs", tuple(a[99] for a in by_255))
-
-
-def augmentation():
-    """Chapter 06 on the coloured shapes: three frameworks with and without, and each transform by itself."""
-    from benchmarks import augmentation as chapter
-
-    for line in chapter.lines(chapter.measure()):
-        yield Metric(*line)
+    Returns
+    -------
+    dict or None
+        What each run returned, by its name, with ``"seconds"``; None while some are missing.
+    """
+    runs, kept = importlib.import_module(f"benchmarks.{chapter}").runs(), RESULTS / "kept" / f"{chapter}.json"
+    if unknown := set(wanted or ()) - set(runs):
+        raise SystemExit(f"{chapter} has no run {sorted(unknown)[0]!r}; its runs are {', '.join(map(repr, runs))}")
+    record = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    for key in wanted or runs:
+        if key not in record:
+            start = time.perf_counter()
+            values = {name: round(float(value), 4) for name, value in runs[key]().items()}
+            record[key] = {"seconds": round(time.perf_counter() - start, 1)} | values
+            print(chapter, key, record[key], flush=True)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return record if set(runs) <= set(record) else None
 
 
-CHAPTERS = {"cnn": cnn, "augmentation": augmentation}
-
-
-def record(chapter):
-    """Measure one chapter and write its file.
+def write(chapter, record):
+    """Write a chapter's file from all its runs, which need not be kept any longer.
 
     Returns
     -------
     list of Metric
     """
-    start = time.perf_counter()
-    metrics = list(CHAPTERS[chapter]())
+    metrics = [Metric(*line) for line in importlib.import_module(f"benchmarks.{chapter}").lines(record)]
     result = {
         "chapter": chapter,
-        "minutes": round((time.perf_counter() - start) / 60, 1),
+        "minutes": round(sum(run["seconds"] for run in record.values()) / 60, 1),
         "on": f"Python {platform.python_version()}, NumPy {version('numpy')}, {platform.machine()}, CPU",
         "metrics": [
             {"name": m.name, "mean": round(m.mean, 4), "at_least": m.at_least,
-             "seeds": list(m.seeds), "values": [round(v, 4) for v in m.values]}
+             "at_most": m.at_most, "seeds": list(m.seeds), "values": [round(v, 4) for v in m.values]}
             for m in metrics
         ],
     }  # fmt: skip
-    RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{chapter}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "kept" / f"{chapter}.json").unlink()
     return metrics
 
 
@@ -112,19 +115,26 @@ def write_table():
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         for m in result["metrics"]:
-            wanted = "" if m["at_least"] is None else f"≥ {m['at_least']:g}"
+            wanted = Metric(m["name"], (), m["at_least"], at_most=m.get("at_most")).wanted
             values = ", ".join(f"{value:.4f}" for value in m["values"])
             lines.append(f"| {result['chapter']} | {m['name']} | {m['mean']:.4f} | {wanted} | {values} |")
     (RESULTS / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def main(names):
+def main():
+    parser = argparse.ArgumentParser(
+        description="Train every chapter's networks on several seeds; write what they reach."
+    )
+    parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help=f"of {', '.join(CHAPTERS)}; all without one")
+    parser.add_argument("--runs", nargs="+", metavar="KEY", help="only these trainings; they are kept for a later call")
+    options = parser.parse_args()
     reached = True
-    for name in names or CHAPTERS:
+    for name in options.chapters or CHAPTERS:
         if name not in CHAPTERS:
             raise SystemExit(f"there is no chapter {name!r} here; there are {', '.join(CHAPTERS)}")
-        for m in record(name):
-            wanted = "" if m.at_least is None else f"to reach {m.at_least:g}: {'yes' if m.reached else 'NO'}"
+        record = measure(name, options.runs)
+        for m in write(name, record) if record else ():
+            wanted = m.wanted and f"to reach {m.wanted}: {'yes' if m.reached else 'NO'}"
             print(f"{name:14} {m.name:56} {m.mean:.4f}  {wanted}", flush=True)
             reached &= m.reached
     write_table()
@@ -132,4 +142,4 @@ def main(names):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -53,6 +53,30 @@ def images(pictures, titles=(), columns=None, width=2.6, signed=False):
     return figure
 
 
+def overlay(image, labels, alpha=0.45):
+    """A grey image with the classes of its pixels laid over it in colour.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W)
+        uint8, or 0..1.
+    labels : ndarray of int, shape (H, W)
+        0 is left as it is; 1, 2, 3, 4 are blue, orange, green, purple.
+    alpha : float
+        How much of the colour is seen, 0..1.
+
+    Returns
+    -------
+    ndarray, shape (H, W, 3), from 0 to 1
+    """
+    grey = np.asarray(image, dtype=float) / (255 if np.asarray(image).dtype == np.uint8 else 1)
+    rgb = np.repeat(np.clip(grey, 0, 1)[..., None], 3, axis=-1)
+    for k, name in enumerate((BLUE, ORANGE, GREEN, PURPLE), start=1):
+        colour = np.array([int(name[at : at + 2], 16) / 255 for at in (1, 3, 5)])
+        rgb[labels == k] = (1 - alpha) * rgb[labels == k] + alpha * colour
+    return rgb
+
+
 def matrix(a, title="", rows="", columns="", width=4.5):
     """A matrix as a picture, zero in white, with a scale beside it.
 

@@ -1,6 +1,6 @@
-"""Numbers that were measured before and are shown as recorded: means over seeds take longer than a reader waits.
+"""Results: what a notebook reaches while it is read, and what was measured before.
 
-``make metrics`` writes them into ``benchmarks/results/``.
+Means over seeds take longer than a reader waits; ``make metrics`` writes them into ``benchmarks/results/``.
 """
 
 import json
@@ -46,3 +46,28 @@ class Recorded:
 
     def __repr__(self):
         return "\n".join("  ".join(line) for line in self.cells()[1])
+
+
+def reached(what, value, at_least=None, at_most=None):
+    """Print a result and the band that it must lie in; ``make course`` collects these lines.
+
+    Parameters
+    ----------
+    what : str
+    value : float
+    at_least, at_most : float, optional
+
+    Raises
+    ------
+    ValueError
+        If the value lies outside, or is not a number.
+    """
+    bounds = (("at least", at_least), ("at most", at_most))
+    expected = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+    print(f"reached: {what} {value:.4g}" + (f" (expected: {expected})" if expected else ""))
+    high_enough = at_least is None or value >= at_least  # false for nan, as it should be
+    if not (high_enough and (at_most is None or value <= at_most)):
+        raise ValueError(
+            f"{what} is {value:.4g}, and {expected} is expected. If you changed a cell above, restart the "
+            "kernel and run all cells once more as they were"
+        )

@@ -36,6 +36,18 @@ CHAPTERS = (
             "one program for CPU and GPU, hidden copies, honest timing, kernels, overlapping copies, the roofline"),
     Chapter(6, "augmentation", "Data augmentation", 150, ("numpy", "matplotlib"),
             "flip to mixup with one sampler, the same in four backends, one network in three frameworks, the time"),
+    Chapter(7, "resnet", "Residual networks", 210, ("numpy", "matplotlib", "tensorflow", "keras"),
+            "batch normalisation and the residual branch by hand; ResNet-18 to 152 from one table, plain ones beside"),
+    Chapter(8, "unet", "U-Net", 210, ("numpy", "matplotlib", "tensorflow", "keras"),
+            "transposed convolution three ways, the U-Net, losses for unequal classes, hearts measured slice by slice"),
+    Chapter(9, "pix2pix", "Drawings into pictures", 180, ("numpy", "matplotlib", "keras", "tensorflow"),
+            "two networks that play against each other, a U-Net and a PatchGAN, scenes coloured from their drawings"),
+    Chapter(10, "mask_rcnn", "Detection and instance masks", 300, ("numpy", "matplotlib", "torch"),
+            "boxes, anchors, suppression, RoIAlign, three heads, average precision; objects followed through a video"),
+    Chapter(11, "rnn", "Sequences", 240, ("numpy", "matplotlib"),
+            "text as numbers, models that count, a recurrent network and the way back through time, LSTM, sampling"),
+    Chapter(12, "attention", "Attention", 210, ("numpy", "matplotlib", "torch"),
+            "soft lookup, masks, positions, heads, the Transformer block, a translator of dates, attention on images"),
 )  # fmt: skip
 
 

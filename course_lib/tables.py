@@ -29,7 +29,7 @@ def number(value):
     return f"{value:.3g}"
 
 
-def matrix(a, caption="", marked=None, scale=None):
+def matrix(a, caption="", marked=None, scale=None, width=320):
     """One array as a figure with a caption.
 
     Parameters
@@ -43,6 +43,8 @@ def matrix(a, caption="", marked=None, scale=None):
     scale : float, optional
         The absolute value that gets the deepest colour (default: the largest in ``a``). Give the same to figures that
         are to be compared.
+    width : int
+        Of a picture, in pixels, at most.
 
     Returns
     -------
@@ -57,10 +59,12 @@ def matrix(a, caption="", marked=None, scale=None):
         finite = np.abs(grid[np.isfinite(grid)], dtype=float) if grid.size else np.zeros(0)
         scale = float(finite.max()) if finite.size else 0.0
     mark = np.zeros(grid.shape, bool) if marked is None else np.asarray(marked).reshape(grid.shape)
-    body = _table(grid, mark, scale) if max(grid.shape, default=0) <= LARGEST_TABLE else _picture(grid, mark, scale)
+    small = max(grid.shape, default=0) <= LARGEST_TABLE
+    body = _table(grid, mark, scale) if small else _picture(grid, mark, scale, width)
     return (
         '<figure style="display:inline-block;margin:.3em 1.2em .3em 0;vertical-align:top">'
-        f'<figcaption style="font-size:85%;opacity:.85">{html.escape(caption)}</figcaption>{body}</figure>'
+        f'<figcaption style="font-size:85%;opacity:.85;max-width:{width}px">{html.escape(caption)}</figcaption>'
+        f"{body}</figure>"
     )
 
 
@@ -121,7 +125,7 @@ def _shade(value, scale):
     return f"background:rgba({r},{g},{b},{0.05 + 0.5 * min(1.0, abs(float(value)) / scale):.2f});"
 
 
-def _picture(grid, mark, scale):
+def _picture(grid, mark, scale, largest):
     from PIL import Image
 
     values = np.nan_to_num(np.asarray(grid, dtype=float), nan=0.0, posinf=scale, neginf=-scale)
@@ -138,7 +142,7 @@ def _picture(grid, mark, scale):
     stream = io.BytesIO()
     Image.fromarray(rgb.astype(np.uint8)).save(stream, "PNG")
     data = base64.b64encode(stream.getvalue()).decode()
-    width = min(320, max(120, 12 * values.shape[1]))
+    width = min(largest, max(120, 12 * values.shape[1]))
     shape = "×".join(map(str, grid.shape))
     style = f"width:{width}px;image-rendering:pixelated"
     return f'<img alt="array of shape {shape}" src="data:image/png;base64,{data}" style="{style}">'

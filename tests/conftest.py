@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(f"{name}-{chapter.name}" if chapter else name))
     if unavailable() and not os.environ.get("CI"):
         for item in items:
-            if item.module.__name__.startswith(("tests.test_grading", "tests.test_nbgrader")):
+            if item.module.__name__.startswith(("tests.test_grading", "tests.test_nbgrader", "tests.test_teaching")):
                 item.add_marker(pytest.mark.skip(reason=unavailable()))
 
 

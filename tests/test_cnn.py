@@ -9,7 +9,7 @@ import torch
 from course_lib import cnn as library
 from course_lib.cnn.ledger import output_shape
 from course_lib.conv_layer import Conv2D, MaxPool2D, ReLU, gradient_check, numerical_gradient, relative_error
-from course_lib.recorded import Recorded
+from course_lib.recorded import Recorded, reached
 
 DRAWS = range(20)
 DIGITS_WITH_ONE_HIDDEN_LAYER = [("flatten",), ("linear", 32), ("relu",), ("linear", 10)]
@@ -219,6 +219,16 @@ def test_the_recorded_means_are_reached_and_shown_by_the_notebook():
     assert "0.98" in recorded._repr_html_()
     with pytest.raises(FileNotFoundError, match="make metrics"):
         Recorded("no such chapter")
+
+
+def test_a_result_outside_its_band_stops_the_notebook(capsys):
+    reached("accuracy", 0.9, at_least=0.9)
+    reached("error", 0.1, at_most=0.2)
+    reached("parameters", 10)
+    assert capsys.readouterr().out.splitlines()[0] == "reached: accuracy 0.9 (expected: at least 0.9)"
+    for value, band in ((0.89, {"at_least": 0.9}), (0.21, {"at_most": 0.2}), (float("nan"), {"at_most": 1.0})):
+        with pytest.raises(ValueError, match="expected"):
+            reached("it", value, **band)
 
 
 def test_confusion_matrix_counts_pairs():

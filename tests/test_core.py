@@ -64,7 +64,7 @@ def with_nan(x):
 
 RESULTS = {  # what an answer returns, and what is said about it
     "None": (lambda x: None, "is a `return` missing"),
-    "a list": (lambda x: list(np.cumsum(x)), "a list of 1 elements, expected a NumPy array of shape"),
+    "a list": (lambda x: list(np.cumsum(x)), "a list of 1 element, expected a NumPy array of shape"),
     "a scalar": (lambda x: float(x.sum()), r"the single number 2, expected shape \(1,\)"),
     "a NumPy scalar": (lambda x: x.sum(), "the single number 2"),
     "a torch scalar": (lambda x: torch.tensor(2.0), "the single number 2"),
@@ -80,7 +80,7 @@ RESULTS = {  # what an answer returns, and what is said about it
     "infinity": (lambda x: np.cumsum(x) + np.inf, "is inf at"),
     "a huge array": (lambda x: np.broadcast_to(x[0], (10**6, 10**6)), r"shape \(1000000, 1000000\), .* GiB"),
     "an integer of 100 digits": (lambda x: 10**100, "an array of Python objects"),
-    "a nest of lists": (lambda x: [[[[[[1]]]]]], "a list of 1 elements"),
+    "a nest of lists": (lambda x: [[[[[[1]]]]]], "a list of 1 element"),
     "an array that lies": (lying_array, r"is 3 at \[0\], expected 2"),
     "an object that lies": (lambda x: LyingObject(), "a LyingObject, expected"),
     "a masked array": (lambda x: np.ma.masked_array(np.cumsum(x) + 1, mask=True), "is 3 at"),
@@ -105,6 +105,10 @@ RIGHT_KINDS = {
     "float32": lambda x: np.cumsum(x).astype(np.float32),
     "a tensor": lambda x: torch.cumsum(torch.from_numpy(x), 0),
     "a tensor with a gradient": lambda x: torch.cumsum(torch.from_numpy(x), 0).requires_grad_(),
+    "a parameter": lambda x: torch.nn.Parameter(torch.cumsum(torch.from_numpy(x), 0)),
+    "a tensor whose sign is not applied yet": lambda x: (
+        torch.complex(torch.from_numpy(x), -torch.cumsum(torch.from_numpy(x), 0)).conj().imag
+    ),
     "a subclass": lambda x: np.cumsum(x).view(LyingArray),
     "a view with strides": lambda x: np.repeat(np.cumsum(x), 2)[::2],
     "Fortran order": lambda x: np.asfortranarray(np.cumsum(x)),
@@ -124,6 +128,15 @@ def test_numbers_of_every_kind_are_numbers():
     assert difference(plain(1.0), plain(1)).kind == "dtype"
 
 
+def test_tensors_inside_lists_and_dictionaries_become_arrays_and_bfloat16_becomes_float32():
+    x = torch.arange(6.0).reshape(2, 3)
+    for held in ({"y": x}, [x.T.contiguous().T], (x.expand(1, 2, 3)[0],)):
+        [found] = plain(held).values() if isinstance(held, dict) else plain(held)
+        assert type(found) is np.ndarray and found.dtype == np.float32
+        np.testing.assert_array_equal(found, np.arange(6).reshape(2, 3))
+    assert plain(x.to(torch.bfloat16)).dtype == np.float32
+
+
 def test_an_argument_that_is_written_into_is_a_failure_with_its_own_message_and_harms_no_other_case():
     def careless(x):
         np.cumsum(x, out=x)
@@ -138,6 +151,18 @@ def test_an_argument_that_is_written_into_is_a_failure_with_its_own_message_and_
 def test_writing_into_arguments_can_be_allowed():
     allowed = exercise(reference="numpy:cumsum", points=1, may_write=True)(running_sum._cases)
     assert allowed.judge(lambda x: np.cumsum(x, out=x)).passed
+
+
+def test_arguments_of_a_case_have_the_names_that_the_exercises_own_drive_gives_them():
+    def drive(answer, first, second):
+        return answer(first) + second
+
+    def cases(rng):
+        yield case("three numbers", np.arange(3.0), 4)
+
+    driven = exercise(reference="numpy:cumsum", points=1, drive=drive)(cases)
+    text = report.page(driven.judge(lambda x: x)).text
+    assert "first = " in text and "second = 4" in text
 
 
 def test_an_exception_is_shown_as_the_students_with_their_line():
@@ -331,3 +356,13 @@ def test_where_a_share_is_enough_the_rest_may_be_wrong():
 
 def test_an_array_of_bytes_beyond_the_limit_is_described_without_being_copied():
     assert isinstance(plain(np.broadcast_to(np.float64(0), (10**12,))), Alien)
+
+
+def test_an_overlay_colours_classes_and_leaves_the_background_grey():
+    from course_lib import plots
+
+    image = np.array([[0, 255], [128, 64]], np.uint8)
+    rgb = plots.overlay(image, np.array([[0, 1], [0, 3]]), alpha=0.5)
+    np.testing.assert_allclose(rgb[0, 0], 0)
+    np.testing.assert_allclose(rgb[1, 0], 128 / 255)
+    np.testing.assert_allclose(rgb[0, 1], [0.5, 0.5 + 0x72 / 510, 0.5 + 0xB2 / 510])

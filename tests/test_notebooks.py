@@ -29,6 +29,7 @@ def execute(notebook, folder, allow_errors=False):
     The notebooks assert a band of their own for the short training; ``make course`` runs the full ones.
     """
     os.environ.setdefault("COURSE_EPOCHS", "10")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # two notebooks run at a time: more threads wait for each other
     NotebookClient(
         notebook,
         timeout=600,

@@ -62,13 +62,15 @@ def enter_namespaces():
             file.write(line)
 
 
-def confine(limits):
+def confine(limits, hidden=()):
     """Give up everything that a runner does not need; there is no way back.
 
     Parameters
     ----------
     limits : dict
         ``scratch``, ``memory`` and ``file`` in bytes, ``cpu`` in seconds, ``threads``, ``files``.
+    hidden : sequence of str
+        Files and folders that are laid over with nothing, see ``seal``.
 
     Raises
     ------
@@ -81,6 +83,11 @@ def confine(limits):
     _call("mount", b"scratch", SCRATCH.encode(), b"tmpfs", flags | _MS_NOEXEC, options)
     if not os.listdir("/tmp"):  # not where the course itself is installed below /tmp: it must stay readable
         _call("mount", SCRATCH.encode(), b"/tmp", None, _MS_BIND, None)  # the same directory
+    for path in hidden:
+        if os.path.isdir(path):
+            _call("mount", b"none", path.encode(), b"tmpfs", flags | _MS_NOEXEC | _MS_RDONLY, b"size=4k,mode=755")
+        else:
+            _call("mount", b"/dev/null", path.encode(), None, _MS_BIND, None)
     memory = limits["memory"] + _address_space()
     _replace_proc(flags | _MS_NOEXEC)
     os.chdir(SCRATCH)

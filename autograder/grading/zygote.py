@@ -15,9 +15,10 @@ import socket
 import sys
 import time
 
-from autograder.grading import confine, protocol, runner
+from autograder.grading import confine, protocol, runner, seal
 
 _PR_SET_CHILD_SUBREAPER = 36
+_PATIENCE = 600  # seconds, more than the grader waits
 
 
 def main():
@@ -26,6 +27,7 @@ def main():
     settings = json.loads(sys.argv[2])
     if settings["confined"] and os.getuid() == 0:
         confine.drop_root()
+    signal.alarm(_PATIENCE)  # while packages load nobody would notice that the grader is gone
     started = time.monotonic()
     missing = []
     for name in settings["preload"]:
@@ -33,10 +35,15 @@ def main():
             importlib.import_module(name)
         except ImportError:
             missing.append(name)  # a cell that imports it will say so
+    tables = [getattr(sys.modules.get(name), "SEALED", None) for name in settings["preload"]]
+    settings["hidden"] = [path for table in tables if table for path in seal.apply(table)]
+    checks = [sys.modules[name] for name in settings["preload"] if name in sys.modules and ".exercises." in name]
+    settings["hidden"] += [path for module in checks for path in seal.strip(module)]
     shell = runner.make_shell()
     gc.freeze()  # what the fork shares is left alone by the children's collections, and so stays shared
     if settings["confined"]:
         confine._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.alarm(0)
     protocol.send(control, {"loaded": time.monotonic() - started, "missing": missing})
     with contextlib.suppress(protocol.ProtocolError):  # the grader is gone, and with this process goes the sandbox
         _obey(control, shell, settings)
@@ -91,7 +98,7 @@ def _start(connection, shell, settings, control):
                     os._exit(0)
             os.setsid()  # a signal to its process group must not reach this process, although it cannot be seen
             if settings["confined"]:
-                confine.confine(settings["limits"])
+                confine.confine(settings["limits"], settings["hidden"])
         except BaseException as error:
             problem = f"{type(error).__name__}: {error}"
         os.write(writing, f"{problem}.\n".encode())

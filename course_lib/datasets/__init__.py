@@ -6,12 +6,17 @@ function           what                                        where it comes fr
 ``shapes()``       coloured shapes, 10 classes, 3×32×32        drawn from a seed
 ``digits()``       handwritten digits, 10 classes, 1×8×8       inside scikit-learn
 ``photographs()``  two colour photographs, 427×640             inside scikit-learn
+``reviews()``      short film reviews, praise or not           drawn from a seed
 ``mnist()``        handwritten digits, 10 classes, 1×28×28     downloaded once, 11 MB
 ``cifar10()``      small photographs, 10 classes, 3×32×32      downloaded once, 170 MB
+``shakespeare()``  lines of his plays                          downloaded once, 1 MB
 =================  ==========================================  ============================================
 
 Every set of labelled images is a :class:`Dataset` of three splits: train on the first, choose on the second, read the
 third once. Images are ``uint8``, channels first; ``white`` says which number is white.
+
+``python_reference()`` is a text of 373,102 characters that ships with the course, ``gutenberg(path)`` a book that you
+have saved; they and ``shakespeare()`` come as a :class:`Text <course_lib.datasets.texts.Text>` of three splits.
 
 Where downloads are kept, and how a class shares them: :mod:`course_lib.datasets.download`. Licences and sources of
 all sets: ``data/README.md``.
@@ -23,6 +28,10 @@ from typing import NamedTuple
 import numpy as np
 
 from course_lib.datasets import coloured_shapes
+from course_lib.datasets.film_reviews import reviews as reviews
+from course_lib.datasets.texts import gutenberg as gutenberg
+from course_lib.datasets.texts import python_reference as python_reference
+from course_lib.datasets.texts import shakespeare as shakespeare
 
 
 class Split(NamedTuple):

@@ -9,7 +9,7 @@ from course_lib.datasets.download import Unavailable
 
 def main(arguments=None):
     """Load each set that is named, downloading what is missing. Returns the exit status."""
-    real = {"mnist": datasets.mnist, "cifar10": datasets.cifar10}
+    real = {"mnist": datasets.mnist, "cifar10": datasets.cifar10, "shakespeare": datasets.shakespeare}
     parser = argparse.ArgumentParser(prog="python -m course_lib.datasets", description=__doc__)
     parser.add_argument("sets", nargs="+", choices=list(real))
     parser.add_argument("--folder", help="in place of the environment variable COURSE_DATA")

@@ -61,7 +61,7 @@ def grid_of_numbers(description, values):
     """A small matrix whose entries can be typed or stepped with the arrow keys."""
     parts = [
         ipywidgets.BoundedFloatText(
-            value=value, min=-99, max=99, step=1, layout={"width": "5em"}, description_tooltip=f"{description} {k}"
+            value=value, min=-99, max=99, step=1, layout={"width": "5em"}, tooltip=f"{description} {k}"
         )
         for k, value in enumerate(np.ravel(values))
     ]
