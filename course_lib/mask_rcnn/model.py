@@ -5,11 +5,12 @@ from typing import NamedTuple
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from course_lib.mask_rcnn.anchors import make_anchors, match_anchors, rpn_loss, sample_anchors
 from course_lib.mask_rcnn.boxes import box_iou, clip_boxes, decode_boxes, encode_boxes, nms
 from course_lib.mask_rcnn.proposals import propose, sample_rois
-from course_lib.mask_rcnn.roi import paste_masks, roi_align
+from course_lib.mask_rcnn.roi import bilinear_weights, paste_masks, roi_align
 
 STRIDES = (4, 8, 16)
 SIZES = (16.0, 28.0, 44.0)  # of the anchors of each level, in pixels
@@ -126,6 +127,7 @@ class MaskRCNN(nn.Module):
         self.pyramid = Pyramid(channels=channels)
         self.rpn = ProposalHead(channels, len(RATIOS))
         self.box_head, self.mask_head = BoxHead(channels, n_classes), MaskHead(channels, n_classes)
+        self.to(memory_format=torch.channels_last)  # a pixel's channels lie together: a tenth faster on a CPU
 
     def features(self, images):
         """Images (B, 3, H, W) uint8 -> levels, anchors (N, 4), logits (B, N), offsets (B, N, 4)."""
@@ -139,15 +141,28 @@ class MaskRCNN(nn.Module):
         ])  # fmt: skip
         return levels, anchors, *self.rpn(levels)
 
-    def regions(self, levels, image, rois, size):
-        """Aligned features of one image's regions (R, 4), each from the level that suits its size: (R, C, s, s)."""
-        side = (rois[:, 2:] - rois[:, :2]).clamp(min=1).prod(dim=1).sqrt()
+    def regions(self, levels, rois, size):
+        """Aligned features of regions, each from the level that suits its size.
+
+        Parameters
+        ----------
+        levels : sequence of Tensor, shape (B, C, H, W)
+        rois : sequence of B tensors, shape (R, 4) with an R of its own
+        size : int
+
+        Returns
+        -------
+        Tensor, shape (sum of all R, C, size, size)
+        """
+        counts, rois = torch.tensor([len(r) for r in rois]), pad_sequence(rois, batch_first=True)  # (B, R, 4)
+        side = (rois[..., 2:] - rois[..., :2]).clamp(min=1).prod(dim=-1).sqrt()
         which = (side / 16).log2().floor().clamp(0, len(levels) - 1)  # below 32 pixels level 0, below 64 level 1
-        found = levels[0].new_zeros(len(rois), levels[0].shape[1], size, size)
-        for k, (level, stride) in enumerate(zip(levels, STRIDES, strict=True)):
-            here = torch.nonzero(which == k).flatten()
-            found = found.index_copy(0, here, roi_align(level[image], rois[here], stride, size))
-        return found
+        found = roi_align(levels[0], rois, STRIDES[0], size)
+        for k in range(1, len(levels)):  # all regions on all levels: few large products are faster than many small
+            found = torch.where(
+                (which == k)[..., None, None, None], roi_align(levels[k], rois, STRIDES[k], size), found
+            )
+        return found[torch.arange(rois.shape[1]) < counts[:, None]]
 
     def losses(self, images, targets, generator):
         """What is wrong with a batch, in four numbers.
@@ -182,9 +197,9 @@ class MaskRCNN(nn.Module):
             owners.append(true_boxes[owner[:P]])
             for_heads.append(P)
             masks.append(mask_targets(true_masks[owner[:P]], roi[:P]))
-        scores, changes = self.box_head(torch.cat([self.regions(levels, b, r, 7) for b, r in enumerate(rois)]))
+        scores, changes = self.box_head(self.regions(levels, rois, 7))
         labels, positives = torch.cat(labels), [roi[:P] for roi, P in zip(rois, for_heads, strict=True)]
-        mask_logits = self.mask_head(torch.cat([self.regions(levels, b, r, 14) for b, r in enumerate(positives)]))
+        mask_logits = self.mask_head(self.regions(levels, positives, 14))
         of_object, P = labels > 0, sum(for_heads)
         change = encode_boxes(torch.cat(owners), torch.cat(positives))
         own_class = mask_logits[torch.arange(P), labels[of_object] - 1]  # (P, 28, 28): the others are not asked
@@ -220,14 +235,15 @@ class MaskRCNN(nn.Module):
         levels, anchors, logits, offsets = self.features(images)
         results = []
         for b in range(len(images)):
+            pyramid = [level[b : b + 1] for level in levels]
             rois, _ = propose(logits[b], offsets[b], anchors, H, W, before=300, after=100)
-            scores, changes = self.box_head(self.regions(levels, b, rois, 7))
+            scores, changes = self.box_head(self.regions(pyramid, [rois], 7))
             found = clip_boxes(decode_boxes(changes, rois), H, W)
             p = scores.softmax(dim=1)[:, 1:]  # (R, K)
             region, kind = torch.nonzero(p > score, as_tuple=True)
             kept = nms(found[region], p[region, kind], kind, threshold)[:most]
             region, kind = region[kept], kind[kept]
-            logits_of_masks = self.mask_head(self.regions(levels, b, found[region], 14))
+            logits_of_masks = self.mask_head(self.regions(pyramid, [found[region]], 14))
             small = logits_of_masks[torch.arange(len(kept)), kind].sigmoid()  # (K, 28, 28)
             masks = paste_masks(small, found[region], H, W) >= 0.5
             results.append(Detections(found[region], kind, p[region, kind], masks))
@@ -237,6 +253,6 @@ class MaskRCNN(nn.Module):
 
 def mask_targets(masks, rois, size=28):
     """Masks (P, H, W) as seen through their regions (P, 4): shape (P, size, size), 0 or 1."""
-    pairs = zip(masks[:, None].float(), rois[:, None], strict=True)
-    cut = [roi_align(mask, roi, 1, size, samples=1)[0, 0] for mask, roi in pairs]
-    return (torch.stack(cut) >= 0.5).float() if cut else masks.new_zeros(0, size, size, dtype=torch.float32)
+    (_, H, W), (x1, y1, x2, y2) = masks.shape, rois.T
+    A_y, A_x = bilinear_weights(y1, y2, H, 1, size, samples=1), bilinear_weights(x1, x2, W, 1, size, samples=1)
+    return (A_y @ masks.float() @ A_x.mT >= 0.5).float()

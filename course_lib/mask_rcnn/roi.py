@@ -44,8 +44,9 @@ def roi_align(features, boxes, stride, size, samples=2):
 
     Parameters
     ----------
-    features : Tensor, shape (C, H, W)
-    boxes : Tensor, shape (N, 4)
+    features : Tensor, shape (..., C, H, W)
+        One map, or a batch of maps with as many boxes for each.
+    boxes : Tensor, shape (..., N, 4)
         In pixels of the image.
     stride : int
         Pixels for each cell, ``S``.
@@ -55,20 +56,42 @@ def roi_align(features, boxes, stride, size, samples=2):
 
     Returns
     -------
-    Tensor, shape (N, C, size, size)
+    Tensor, shape (..., N, C, size, size)
     """
-    (C, H, W), N, K = features.shape, len(boxes), size * samples
-    if N == 0:
-        return features.new_zeros(0, C, size, size)
-    steps = (torch.arange(K, dtype=features.dtype) + 0.5) / K  # (K,)
-    x1, y1, x2, y2 = boxes.to(features.dtype).T[..., None]  # (N, 1) each
-    x, y = x1 + steps * (x2 - x1), y1 + steps * (y2 - y1)  # (N, K)
-    # grid_sample counts from -1 at the left edge of the map to 1 at its right edge.
-    x, y = 2 * x / (W * stride) - 1, 2 * y / (H * stride) - 1
-    grid = torch.stack([x[:, None].expand(N, K, K), y[:, :, None].expand(N, K, K)], dim=3)
-    sampled = F.grid_sample(features[None], grid.reshape(1, N * K, K, 2), padding_mode="border", align_corners=False)
-    parts = F.avg_pool2d(sampled, samples)  # (1, C, N * size, size)
-    return parts.reshape(C, N, size, size).transpose(0, 1)
+    (C, H, W), (x1, y1, x2, y2) = features.shape[-3:], boxes.to(features.dtype).unbind(-1)
+    A_y = bilinear_weights(y1, y2, H, stride, size, samples)  # (..., N, size, H)
+    A_x = bilinear_weights(x1, x2, W, stride, size, samples)  # (..., N, size, W)
+    rows = A_y.flatten(-3, -2) @ features.movedim(-3, -1).flatten(-2)  # (..., N * size, W * C)
+    parts = A_x[..., None, :, :] @ rows.unflatten(-1, (W, C)).unflatten(-3, (-1, size))  # (..., N, size, size, C)
+    return parts.movedim(-1, -3)
+
+
+def bilinear_weights(start, end, cells, stride, size, samples=2):
+    r"""How much each cell along one side of a map counts in each part: RoIAlign of a box is then A_y F A_xᵀ.
+
+    Of a sample in cell :math:`x`, a fraction, cell :math:`i` gets the share :math:`\max(0, 1 - |x - i|)`: bilinear
+    interpolation. Two matrix products do the work, and their gradients too, on all cores.
+
+    Parameters
+    ----------
+    start, end : Tensor, shape (..., N)
+        Of each box along this side, in pixels of the image.
+    cells : int
+        Of the map along this side.
+    stride, size, samples : int
+        As in :func:`roi_align`.
+
+    Returns
+    -------
+    Tensor, shape (..., N, size, cells)
+        Each row sums to 1.
+    """
+    K = size * samples
+    steps = (torch.arange(K, dtype=start.dtype) + 0.5) / K  # (K,)
+    x = start[..., None] + steps * (end - start)[..., None]  # (..., N, K)
+    x = (x / stride - 0.5).clamp(0, cells - 1)
+    share = (1 - (x[..., None] - torch.arange(cells, dtype=x.dtype)).abs()).clamp(min=0)  # (..., N, K, cells)
+    return share.unflatten(-2, (size, samples)).mean(dim=-2)
 
 
 def paste_masks(masks, boxes, height, width):
