@@ -60,8 +60,8 @@ bench: $(READY) ## timings, as ratios within one run
 metrics: $(READY) ## train every chapter's networks on several seeds and record what they reach
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.metrics
 
-course: $(READY) ## run every notebook in full, cut off from the network: minutes, memory, results
-	$(shell command -v bwrap >/dev/null && echo bwrap --dev-bind / / --unshare-net) $(BIN)/python -m benchmarks.course
+course: $(READY) ## run every notebook in full, cut off from the network: minutes, memory, results (KEEP=folder keeps them)
+	$(shell command -v bwrap >/dev/null && echo bwrap --dev-bind / / --unshare-net) $(BIN)/python -m benchmarks.course $(if $(KEEP),--keep "$(KEEP)")
 
 clean: ## remove what can be made again (never workspace/, submitted/ or the gradebook)
 	rm -rf $(VENV) release demo .pytest_cache .ruff_cache

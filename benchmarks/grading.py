@@ -37,7 +37,8 @@ def command(course, *words):
         The CPU time it and its descendants used: what the clock would show on one CPU with nothing else to do.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = os.environ | {"PYTHONPATH": str(demo.ROOT), "OMP_NUM_THREADS": "1"}
+    # nbgrader's own way runs a chapter's trainings too, for every student: cut to their shortest here, in its favour.
+    environment = os.environ | {"PYTHONPATH": str(demo.ROOT), "OMP_NUM_THREADS": "1", "COURSE_EPOCHS": "1"}
     run = subprocess.run([sys.executable, "-m", *words], cwd=course, env=environment, capture_output=True, text=True)
     if run.returncode:
         raise RuntimeError(f"{' '.join(words)}\n{run.stdout[-2000:]}\n{run.stderr[-4000:]}")
@@ -141,7 +142,8 @@ def main():
         unlike = difference(ours, stock, chapter)
         print(f"scores: {'identical' if not unlike else f'NOT identical for {unlike}'}")
         print(f"CPU time: {theirs_cpu / first_cpu:.1f} ×; unchanged: {theirs_cpu / unchanged_cpu:.0f} ×")
-        print(f"ratio: {theirs / first:.1f} × (the bar is 12); unchanged: {theirs / unchanged:.0f} × (the bar is 50)")
+        bar = 15 if chapter.name in ("resnet", "unet", "pix2pix") else 12
+        print(f"ratio: {theirs / first:.1f} × (the bar: {bar}); unchanged: {theirs / unchanged:.0f} × (the bar: 50)")
         found = inside(ours, chapter)
         for name, value in found.items():
             print(f"  {name + ':':38}{1000 * value:8.1f} ms")

@@ -67,16 +67,19 @@ def measure(chapter, wanted=None):
     runs, kept = importlib.import_module(f"benchmarks.{chapter}").runs(), RESULTS / "kept" / f"{chapter}.json"
     if unknown := set(wanted or ()) - set(runs):
         raise SystemExit(f"{chapter} has no run {sorted(unknown)[0]!r}; its runs are {', '.join(map(repr, runs))}")
-    record = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+
+    def record():  # read anew each time: others may measure other runs of this chapter meanwhile
+        return json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+
     for key in wanted or runs:
-        if key not in record:
+        if key not in record():
             start = time.perf_counter()
             values = {name: round(float(value), 4) for name, value in runs[key]().items()}
-            record[key] = {"seconds": round(time.perf_counter() - start, 1)} | values
-            print(chapter, key, record[key], flush=True)
+            values = {"seconds": round(time.perf_counter() - start, 1)} | values
+            print(chapter, key, values, flush=True)
             kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return record if set(runs) <= set(record) else None
+            kept.write_text(json.dumps(record() | {key: values}, indent=1) + "\n", encoding="utf-8")
+    return record() if set(runs) <= set(record()) else None
 
 
 def write(chapter, record):

@@ -111,7 +111,7 @@ def test_pix2pix_own_discriminator_sees_70_pixels():
 
 
 def test_sizes_and_range_of_the_networks():
-    generator, discriminator = library.build_generator(16, (2, 3)), library.build_discriminator(16, (2, 3))
+    generator, discriminator = library.build_generator(16, (2, 2, 3)), library.build_discriminator(16, (2, 3))
     x = np.random.default_rng(0).uniform(-1, 1, size=(2, 16, 16, 1)).astype(np.float32)
     x = tf.constant(x)
     picture = generator(x)
@@ -122,7 +122,7 @@ def test_sizes_and_range_of_the_networks():
 
 def test_a_size_that_cannot_be_halved_is_refused():
     with pytest.raises(ValueError, match="multiple of 8"):
-        library.build_generator(12, (2, 2, 2))
+        library.build_generator(12, (2, 2, 2, 2))
 
 
 # ---- training ----
@@ -131,7 +131,7 @@ def test_a_size_that_cannot_be_halved_is_refused():
 def test_each_step_moves_its_own_network_only():
     def networks():
         keras.utils.set_random_seed(1)
-        return library.build_generator(8, (2, 3)), library.build_discriminator(8, (2,))
+        return library.build_generator(8, (2, 2, 3)), library.build_discriminator(8, (2,))
 
     rng = np.random.default_rng(0)
     x, y = rng.uniform(-1, 1, (2, 8, 8, 1)).astype("f4"), rng.uniform(-1, 1, (2, 8, 8, 3)).astype("f4")
@@ -151,7 +151,7 @@ def test_training_twice_from_the_same_seed_gives_the_same_curves():
     data = pairs.coloured_scenes(32, 4, 4)
 
     def run():
-        small = {"make_generator": lambda: library.build_generator(64, (4, 4)),
+        small = {"make_generator": lambda: library.build_generator(64, (2, 4, 4)),
                  "make_discriminator": lambda: library.build_discriminator(64, (4,))}  # fmt: skip
         return library.Trainer(3, **small).fit(data.train, 4, progress=False)
 
@@ -311,30 +311,31 @@ def upsample_class(filters):
     return Block()
 
 
-def generator_recursive(size=64, widths=(24, 48, 96, 96, 96)):
+def generator_recursive(size=64, widths=(8, 24, 48, 96, 96, 96)):
     def inside(h, k):
-        h = library.downsample(widths[k], normalize=k > 0)(h)
-        if k + 1 == len(widths):
+        if k == len(widths):
             return h
-        return layers.Concatenate()([library.upsample(widths[k])(inside(h, k + 1)), h])
+        deeper = inside(library.downsample(widths[k])(h), k + 1)
+        return layers.Concatenate()([library.upsample(widths[k - 1])(deeper), h])
 
     drawing = keras.Input((size, size, 1))
-    h = layers.Conv2DTranspose(3, 4, 2, padding="same")(inside(drawing, 0))
+    h = layers.Conv2D(widths[0], 3, padding="same", activation=keras.layers.LeakyReLU(0.2))(drawing)
+    h = layers.Conv2D(3, 3, padding="same")(inside(h, 1))
     return keras.Model(drawing, layers.Activation("tanh")(h))
 
 
-def generator_with_indices(size=64, widths=(24, 48, 96, 96, 96)):
+def generator_with_indices(size=64, widths=(8, 24, 48, 96, 96, 96)):
     inputs = keras.Input(shape=(size, size, 1))
-    outputs = [inputs]
-    for k in range(len(widths)):
-        outputs.append(downsample_list(widths[k], k != 0)(outputs[-1]))
+    outputs = [ops.leaky_relu(layers.Conv2D(widths[0], (3, 3), padding="same")(inputs), 0.2)]
+    for k in range(1, len(widths)):
+        outputs.append(downsample_list(widths[k], True)(outputs[-1]))
     h = outputs[-1]
-    for k in range(len(widths) - 1, 0, -1):
-        h = layers.concatenate([upsample_activation(widths[k - 1])(h), outputs[k]])
-    return keras.Model(inputs, ops.tanh(layers.Conv2DTranspose(3, 4, strides=2, padding="same")(h)))
+    for k in range(len(widths) - 2, -1, -1):
+        h = layers.concatenate([upsample_activation(widths[k])(h), outputs[k]])
+    return keras.Model(inputs, ops.tanh(layers.Conv2D(3, 3, padding="same")(h)))
 
 
-def discriminator_layers(size=64, widths=(32, 64)):
+def discriminator_layers(size=64, widths=(16, 32)):
     inputs = [keras.Input((size, size, channels)) for channels in (1, 3)]
     h = layers.Concatenate()(inputs)
     for k, filters in enumerate(widths):
@@ -342,7 +343,7 @@ def discriminator_layers(size=64, widths=(32, 64)):
     return keras.Model(inputs, layers.Conv2D(1, 4, padding="same")(h))
 
 
-def discriminator_class(size=64, widths=(32, 64)):
+def discriminator_class(size=64, widths=(16, 32)):
     class Judge(keras.Model):
         def __init__(self):
             super().__init__()
@@ -398,24 +399,25 @@ def wrong_block(up=False, kernel=4, slope=0.2, momentum=0.9, always=False, bias=
     return block
 
 
-def wrong_generator(activation="tanh", skips=True, first=False, skip_first=False):
-    def build(size=64, widths=(24, 48, 96)):
-        drawing = h = keras.Input((size, size, 1))
-        seen = []
-        for k, filters in enumerate(widths):
-            h = library.downsample(filters, normalize=k > 0 or first)(h)
-            seen.append(h)
-        for skip in reversed(seen[:-1]):
+def wrong_generator(activation="tanh", skips=True, skip_first=False, last=True, normalize=True, slope=0.2):
+    def build(size=64, widths=(8, 24, 48, 96)):
+        drawing = keras.Input((size, size, 1))
+        h = layers.Conv2D(widths[0], 3, padding="same")(drawing)
+        seen = [layers.LeakyReLU(negative_slope=slope)(h) if slope else h]
+        for k, filters in enumerate(widths[1:]):
+            seen.append(library.downsample(filters, normalize=k > 0 or normalize)(seen[-1]))
+        h = seen[-1]
+        for k, skip in reversed(list(enumerate(seen[:-1]))):
             h = library.upsample(skip.shape[-1])(h)
-            if skips:
+            if skips and (k or last):
                 h = ops.concatenate([skip, h] if skip_first else [h, skip], axis=-1)
-        return keras.Model(drawing, layers.Conv2DTranspose(3, 4, 2, "same", activation=activation)(h))
+        return keras.Model(drawing, layers.Conv2D(3, 3, padding="same", activation=activation)(h))
 
     return build
 
 
 def wrong_discriminator(condition=True, activation=None, whole=False, swapped=False, first=False):
-    def build(size=64, widths=(32, 64)):
+    def build(size=64, widths=(16, 32)):
         drawing, picture = keras.Input((size, size, 1)), keras.Input((size, size, 3))
         h = ops.concatenate([picture, drawing] if swapped else [drawing, picture], axis=-1) if condition else picture
         for k, filters in enumerate(widths):
@@ -462,7 +464,9 @@ WRONG = [
     ("build_generator", wrong_generator("sigmoid"), "sigmoid_at_the_end"),
     ("build_generator", wrong_generator(None), "nothing_at_the_end"),
     ("build_generator", wrong_generator(skips=False), "without_skips"),
-    ("build_generator", wrong_generator(first=True), "first_normalised"),
+    ("build_generator", wrong_generator(last=False), "without_the_last_skip"),
+    ("build_generator", wrong_generator(normalize=False), "first_block_not_normalised"),
+    ("build_generator", wrong_generator(slope=None), "linear_start"),
     ("build_generator", wrong_generator(skip_first=True), "skip_first"),
     ("build_discriminator", wrong_discriminator(condition=False), "no_condition"),
     ("build_discriminator", wrong_discriminator(activation="sigmoid"), "sigmoid_in_network"),

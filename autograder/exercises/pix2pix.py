@@ -629,19 +629,18 @@ def drive_generator(answer, x, **arguments):
     reference="course_lib.pix2pix:build_generator",
     points=3,
     hints=(
-        "With widths (2, 3, 4): which sizes and channels do the three outputs on the way down have, and which of them "
-        "is joined with what on the way up? Why not the last?",
-        "Keep the outputs of the downsample blocks in a list. For each but the last, in reverse: upsample to its "
-        "number "
-        "of channels (skip.shape[-1]), then ops.concatenate([h, skip], axis=-1).",
+        "With widths (2, 3, 4) on 8 pixels: which sizes and channels has what goes into each block on the way down? "
+        "With what is it joined on the way up?",
+        "Keep what goes into each downsample block in a list; the first is what the convolution at full size made. Go "
+        "through it in reverse: upsample to skip.shape[-1] filters, then ops.concatenate([h, skip], axis=-1).",
     ),
     drive=drive_generator,
     tolerance=MODELS,
 )
 def build_generator(rng):
     """A U-Net from a drawing to a picture."""
-    yield case("one level", x=rng.uniform(-1, 1, size=(2, 4, 4, 1)), size=4, widths=(2,))
-    widths = tuple(int(n) for n in rng.permutation([3, 5, 6]))
+    yield case("one level", x=rng.uniform(-1, 1, size=(2, 4, 4, 1)), size=4, widths=(3, 2))
+    widths = tuple(int(n) for n in rng.permutation([3, 4, 5, 6]))
     yield case("three levels", x=rng.uniform(-1, 1, size=(2, 8, 8, 1)), size=8, widths=widths)
     yield case("size not given", x=rng.uniform(-1, 1, size=(1, 64, 64, 1)), widths=widths[:2])
 
@@ -654,57 +653,67 @@ def _sigmoid_of(h):
     return _tf().sigmoid(h)
 
 
-def _generator(size, widths, activation=None, skips=True, first=False, skip_first=False):
+def _generator(
+    widths, size=64, *, activation=None, skips=True, first_slope=0.2, normalize=True, skip_first=False, all_skips=True
+):
     """A generator in which one thing may be otherwise."""
     tf = _tf()
-    down = [_Block(filters, normalize=k > 0 or first) for k, filters in enumerate(widths)]
+    first = _Block(widths[0], kernel=3, stride=1, normalize=False, slope=first_slope)
+    down = [_Block(filters, normalize=normalize or k > 0) for k, filters in enumerate(widths[1:])]
     up = [_Block(filters, up=True, slope=None) for filters in reversed(widths[:-1])]
-    last = _Block(3, up=True, normalize=False, activation=activation or tf.tanh)
-    double = 2 if skips else 1
-    after = [double * filters for filters in reversed(widths[:-1])]
-    channels = [1, *widths[:-1], *[widths[-1], *after]]
+    last = _Block(3, kernel=3, stride=1, normalize=False, activation=activation or tf.tanh)
+    joined = [skips and (all_skips or block is not up[-1]) for block in up]
+    after = [(2 if more else 1) * block.filters for block, more in zip(up, joined, strict=True)]
 
     def run(h, training):
-        seen = []
+        h, seen = first(h, training), []
         for block in down:
-            h = block(h, training)
             seen.append(h)
-        for block, skip in zip(up, reversed(seen[:-1]), strict=True):
             h = block(h, training)
-            if skips:
+        for block, skip, more in zip(up, reversed(seen), joined, strict=True):
+            h = block(h, training)
+            if more:
                 h = tf.concat([skip, h] if skip_first else [h, skip], axis=-1)
         return last(h, training)
 
-    return _Network([*down, *up, last], channels, run)
+    return _Network([first, *down, *up, last], [1, *widths, *after], run)
 
 
 @build_generator.mistake("The last activation is the sigmoid, 0 to 1. The pictures run from -1 to 1: tanh.")
-def sigmoid_at_the_end(reference, widths, size=64):
-    return _generator(size, widths, activation=_sigmoid_of)
+def sigmoid_at_the_end(reference, widths, **of):
+    return _generator(widths, **of, activation=_sigmoid_of)
 
 
 @build_generator.mistake("There is no activation at the end, so colours are not kept between -1 and 1: tanh.")
-def nothing_at_the_end(reference, widths, size=64):
-    return _generator(size, widths, activation=_same)
+def nothing_at_the_end(reference, widths, **of):
+    return _generator(widths, **of, activation=_same)
 
 
 @build_generator.mistake(
     "The skip connections are missing: lines must find their way around the few pixels in the middle."
 )
-def without_skips(reference, widths, size=64):
-    return _generator(size, widths, skips=False)
+def without_skips(reference, widths, **of):
+    return _generator(widths, **of, skips=False)
 
 
-@build_generator.mistake(
-    "The first block is normalised. Of the first layer the drawing's own values are wanted: normalize=k > 0."
-)
-def first_normalised(reference, widths, size=64):
-    return _generator(size, widths, first=True)
+@build_generator.mistake("The last skip is missing: at full size, hand over what the first convolution made.")
+def without_the_last_skip(reference, widths, **of):
+    return _generator(widths, **of, all_skips=False)
+
+
+@build_generator.mistake("The first block on the way down is not normalised. Only the convolution at full size is not.")
+def first_block_not_normalised(reference, widths, **of):
+    return _generator(widths, **of, normalize=False)
+
+
+@build_generator.mistake("Nothing bends after the first convolution: a leaky ReLU with slope 0.2 belongs there.")
+def linear_start(reference, widths, **of):
+    return _generator(widths, **of, first_slope=1.0)
 
 
 @build_generator.mistake("The skip stands before the way up: concatenate [h, skip], in this order.")
-def skip_first(reference, widths, size=64):
-    return _generator(size, widths, skip_first=True)
+def skip_first(reference, widths, **of):
+    return _generator(widths, **of, skip_first=True)
 
 
 # ---- 9.9 ----

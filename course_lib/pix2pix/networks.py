@@ -4,8 +4,8 @@ from course_lib.frameworks import keras
 
 layers, ops = keras.layers, keras.ops
 
-GENERATOR = (24, 48, 96, 96, 96)  # filters on the way down, at 32, 16, 8, 4 and 2 pixels: 1,018,875 parameters
-DISCRIMINATOR = (32, 64)  # patches of 22 pixels
+GENERATOR = (8, 24, 48, 96, 96, 96)  # filters at 64, 32, 16, 8, 4 and 2 pixels: 1,026,019 parameters
+DISCRIMINATOR = (16, 32)  # patches of 22 pixels
 
 
 def patch_size(described):
@@ -73,12 +73,15 @@ def upsample(filters):
 def build_generator(size=64, widths=GENERATOR):
     """A U-Net: down to a few pixels, up again, and on the way up each stage is handed what the way down saw there.
 
+    A convolution at full size comes first and another last: a star, and the edge of a roof, are one pixel wide.
+
     Parameters
     ----------
     size : int
-        Height and width of the images; a multiple of 2 for each entry of ``widths``.
+        Height and width of the images; it can be halved once for each entry of ``widths`` but the first.
     widths : sequence of int
-        Filters of each block on the way down. The way up has the same, without the last, in reverse.
+        Filters at each size on the way down, the full size first. The way up has the same, without the last, in
+        reverse.
 
     Returns
     -------
@@ -90,17 +93,19 @@ def build_generator(size=64, widths=GENERATOR):
     ValueError
         If the size cannot be halved that often.
     """
-    if size % 2 ** len(widths):
-        raise ValueError(f"{size} pixels cannot be halved {len(widths)} times; use a multiple of {2 ** len(widths)}")
-    drawing = h = keras.Input((size, size, 1))
+    first, *others = widths
+    if size % 2 ** len(others):
+        raise ValueError(f"{size} pixels cannot be halved {len(others)} times; use a multiple of {2 ** len(others)}")
+    drawing = keras.Input((size, size, 1))
+    h = layers.LeakyReLU(negative_slope=0.2)(layers.Conv2D(first, 3, padding="same")(drawing))
     seen = []
-    for k, filters in enumerate(widths):
-        h = downsample(filters, normalize=k > 0)(h)  # (N, size / 2**(k+1), ..., filters)
+    for filters in others:
         seen.append(h)
-    for skip in reversed(seen[:-1]):
+        h = downsample(filters)(h)  # (N, H / 2, W / 2, filters)
+    for skip in reversed(seen):
         h = upsample(skip.shape[-1])(h)
-        h = ops.concatenate([h, skip], axis=-1)  # (N, ..., 2 * filters)
-    last = layers.Conv2DTranspose(3, 4, strides=2, padding="same", activation="tanh")
+        h = ops.concatenate([h, skip], axis=-1)  # (N, 2H, 2W, 2 * filters)
+    last = layers.Conv2D(3, 3, padding="same", activation="tanh")
     return keras.Model(drawing, last(h), name="generator")
 
 

@@ -10,7 +10,7 @@ from course_lib.pix2pix.networks import build_discriminator, build_generator
 
 ops = keras.ops
 
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 4e-3
 
 
 def to_network(images):
@@ -92,7 +92,7 @@ class Trainer:
             self._step = tf.function(lambda x, y: step(*networks, x, y, lam))
         self._colour = tf.function(lambda x: self.generator(x, training=False), reduce_retracing=True)
 
-    def fit(self, pairs, steps, batch_size=16, progress=True, watch=None, every=25):
+    def fit(self, pairs, steps, batch_size=8, progress=True, watch=None, every=25):
         """Train for some steps on batches in random order, half of the images mirrored (drawing and picture alike).
 
         The learning rate stays as it is for the first half of the steps and falls to 0 in the second. The last steps
@@ -143,7 +143,7 @@ class Trainer:
 
 
 def _adam(network):
-    """DCGAN's: a learning rate of 2e-4 and a short memory, beta_1 = 0.5; here 1e-3, for a minute of training."""
+    """As in DCGAN, with a short memory, beta_1 = 0.5; its learning rate was 2e-4, here there are minutes only."""
     optimizer = keras.optimizers.Adam(LEARNING_RATE, beta_1=0.5)
     optimizer.build(network.trainable_variables)
     return optimizer
