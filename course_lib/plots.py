@@ -174,7 +174,7 @@ def counts(table, names, rows, columns, title=""):
         ax.text(j, i, table[i, j], ha="center", va="center", color="black")
         if i == j:
             ax.add_patch(plt.Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=BLUE))
-    long = max(len(str(name)) for name in names) > 5  # then the names stand slanting, or they would run into one another
+    long = max(len(str(name)) for name in names) > 5  # such names stand slanting, or they would collide
     ax.set_xticks(range(len(names)), names, **({"rotation": 45, "ha": "right"} if long else {}))
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel=columns, ylabel=rows, title=title)
