@@ -58,11 +58,11 @@ def roi_align(features, boxes, stride, size, samples=2):
     -------
     Tensor, shape (..., N, C, size, size)
     """
-    (C, H, W), (x1, y1, x2, y2) = features.shape[-3:], boxes.to(features.dtype).unbind(-1)
+    (H, W), (x1, y1, x2, y2) = features.shape[-2:], boxes.to(features.dtype).unbind(-1)
     A_y = bilinear_weights(y1, y2, H, stride, size, samples)  # (..., N, size, H)
     A_x = bilinear_weights(x1, x2, W, stride, size, samples)  # (..., N, size, W)
     rows = A_y.flatten(-3, -2) @ features.movedim(-3, -1).flatten(-2)  # (..., N * size, W * C)
-    parts = A_x[..., None, :, :] @ rows.unflatten(-1, (W, C)).unflatten(-3, (-1, size))  # (..., N, size, size, C)
+    parts = A_x[..., None, :, :] @ rows.unflatten(-1, (W, -1)).unflatten(-3, (-1, size))  # (..., N, size, size, C)
     return parts.movedim(-1, -3)
 
 
