@@ -6,6 +6,7 @@ import re
 import pytest
 from nbconvert.exporters import HTMLExporter
 from nbformat.v4 import new_markdown_cell, new_notebook
+from nbgrader.api import Gradebook
 from traitlets.config import Config, PyFileConfigLoader
 
 from autograder import demo
@@ -28,18 +29,37 @@ def page(tmp_path_factory):
     assert small.grade(course) == 0
     grader.close()
     assert demo.nbgrader(course, "generate_feedback", small.CHAPTER.folder) == 0
+    return written(course)
+
+
+def written(course):
     path = course / "feedback" / "ana" / small.CHAPTER.folder / f"{small.CHAPTER.name}.html"
     return path.read_text(encoding="utf-8")
+
+
+def test_what_a_person_has_graded_no_longer_waits(tmp_path):
+    course = small.make(tmp_path / "course")
+    small.hand_in(course, "ana", small.handed_in({"why_floor": "Because."}))
+    assert small.grade(course) == 0
+    grader.close()
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        grade = gradebook.find_grade("why_floor", small.CHAPTER.name, small.CHAPTER.folder, "ana")
+        grade.manual_score, grade.needs_manual_grade = 2, False
+        gradebook.db.commit()
+    assert demo.nbgrader(course, "generate_feedback", small.CHAPTER.folder) == 0
+    text = Page(written(course)).text
+    assert "why floor 2 / 3 graded by hand" in text
+    assert "so far" not in text[: text.index("A small chapter")]
 
 
 def test_it_begins_with_the_points_and_what_is_wrong(page):
     text = Page(page).text
     top = text[: text.index("A small chapter")]
     assert "01 Convolution: your feedback" in top
-    assert re.search(r"7\.43 of 13 points", top)
+    assert re.search(r"7\.43 of 13 points so far; what is not graded yet counts as 0", top)
     assert "output_size 2 / 2 all 10 cases pass" in top
     assert "1 of 7 cases pass · the first that does not: “one position”. The filter is flipped." in top
-    assert "why floor 0 / 3 graded by hand" in top
+    assert "why floor – / 3 not graded yet: a person will read it" in top
 
 
 def test_it_shows_the_report_with_its_pictures(page):

@@ -14,6 +14,7 @@ import jinja2
 from latex2mathml.converter import convert_to_element
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbgrader.api import Gradebook
 from pygments.formatters import HtmlFormatter
 from traitlets.config import Config
 
@@ -89,6 +90,7 @@ class FeedbackExporter(HTMLExporter):
     def from_notebook_node(self, nb, resources=None, **options):
         resources = resources or {}
         resources["chapter"] = _chapter(resources)
+        resources["waiting"] = _waiting(resources.get("nbgrader", {}))
         light, dark = (HtmlFormatter(style=name).get_style_defs(".highlight") for name in ("default", "monokai"))
         resources["code_css"] = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
         return super().from_notebook_node(nb, resources, **options)
@@ -123,6 +125,15 @@ def _report(cell):
             named = [line.strip().removeprefix("What it is: ") for line in lines if line.startswith("  What it is: ")]
             return re.sub(r"^\S+ \w+ · ", "", lines[0]) + "".join(f". {line}" for line in named)
     return ""
+
+
+def _waiting(of):
+    """The cells whose points nobody has given yet, and which count as 0 until then."""
+    if "db_url" not in of:
+        return set()
+    with Gradebook(of["db_url"]) as gradebook:
+        grades = gradebook.find_submission_notebook(of["notebook"], of["assignment"], of["student"]).grades
+        return {grade.name for grade in grades if grade.needs_manual_grade}
 
 
 def _chapter(resources):
