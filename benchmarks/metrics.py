@@ -101,7 +101,7 @@ def write(chapter, record):
         ],
     }  # fmt: skip
     (RESULTS / f"{chapter}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "kept" / f"{chapter}.json").unlink()
+    (RESULTS / "kept" / f"{chapter}.json").unlink(missing_ok=True)  # two may end at the same moment
     return metrics
 
 

@@ -629,8 +629,8 @@ def drive_generator(answer, x, **arguments):
     reference="course_lib.pix2pix:build_generator",
     points=3,
     hints=(
-        "With widths (2, 3, 4) on 8 pixels: which sizes and channels has what goes into each block on the way down? "
-        "With what is it joined on the way up?",
+        "With widths (2, 3, 4) on 8 pixels there are two blocks down and two up. What shape goes into each block down, "
+        "and which block up gives back that size?",
         "Keep what goes into each downsample block in a list; the first is what the convolution at full size made. Go "
         "through it in reverse: upsample to skip.shape[-1] filters, then ops.concatenate([h, skip], axis=-1).",
     ),

@@ -73,7 +73,7 @@ def upsample(filters):
 def build_generator(size=64, widths=GENERATOR):
     """A U-Net: down to a few pixels, up again, and on the way up each stage is handed what the way down saw there.
 
-    A convolution at full size comes first and another last: a star, and the edge of a roof, are one pixel wide.
+    A convolution at full size comes first and another last: a star is two pixels wide, and so is the edge of a roof.
 
     Parameters
     ----------
