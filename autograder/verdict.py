@@ -1,10 +1,10 @@
 """Judge what an answer did on every case: passed, failed, raised or not attempted, and which mistake it is."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from autograder.answer import Outcome, plain
+from autograder.answer import Outcome
 from autograder.compare import Difference, agree, difference
 
 
@@ -21,6 +21,7 @@ class Case:
     kwargs: dict
     truth: object = None
     known: bool = False  # set by a grader: everybody has this case, so its result can be learnt by heart
+    results: dict = field(default_factory=dict, repr=False)  # what the reference and the mistakes make of it
 
     def expecting(self, truth):
         """The same case with its right result known."""
@@ -132,7 +133,7 @@ def _is_result_of(mistake, exercise, result):
         return False
     try:
         with np.errstate(all="ignore"):
-            value = plain(exercise.apply(mistake.wrong, result.case))
+            value = exercise.result(mistake.wrong, result.case)
     except Exception:  # a wrong answer may well raise on some case; then the student's must have raised as well
         return result.outcome.raised is not None
     return result.outcome.raised is None and agree(result.outcome.value, value, exercise.tolerance)

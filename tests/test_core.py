@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from autograder import report
-from autograder.answer import Alien, plain
+from autograder.answer import Alien, Outcome, plain
 from autograder.compare import Tolerance, difference
 from autograder.exercise import CheckFailed, case, exercise, exercises_of  # noqa: F401
 from autograder.exercises import convolution
+from autograder.verdict import judge
 
 
 @exercise(reference="numpy:cumsum", points=3, hints=("what is a sum?", "add them up"))
@@ -345,6 +346,26 @@ def test_a_case_may_know_its_right_result_and_keeps_it_from_the_answer():
     assert "truth" not in only.kwargs and len(only.args) == 1
     assert guessed_labels.judge(lambda x: np.array([1, 0, 1, 0])).passed
     assert not guessed_labels.judge(np.sign).passed  # the reference is not asked
+
+
+def test_what_a_case_should_give_is_computed_once():
+    calls = []
+
+    @exercise(reference="numpy:cumsum", points=3, drive=lambda answer, x: calls.append(answer) or answer(x))
+    def sums(rng):
+        yield case("a drawn vector", rng.normal(size=3))
+
+    @sums.mistake("Nothing is added.")
+    def same(reference, x):
+        return x
+
+    cases = sums.draw()
+    for _ in range(3):  # a class that shares its cases
+        judged = judge(sums, cases, [Outcome(plain(cases[0].args[0]))])
+        assert judged.mistake.name == "same"
+        assert judge(sums, cases, [Outcome(plain(np.cumsum(cases[0].args[0])))]).passed
+    assert len(calls) == 2
+    assert sums.draw()[0].results == {}
 
 
 def test_where_a_share_is_enough_the_rest_may_be_wrong():

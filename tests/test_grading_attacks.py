@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import psutil
 import pytest
 
@@ -98,6 +99,11 @@ def test_two_students_get_different_inputs_and_the_same_student_the_same():
     assert seeds[0] == seeds[2] != seeds[1]
     other_class = job_of(HONEST, "a", secret=b"1" * 32)
     assert grader.seed_of(other_class, exercise) != seeds[0]
+    first, second = (grader.drawn(exercise, seed) for seed in seeds[:2])
+    fixed = [(a, b) for a, b in zip(first, second, strict=True) if a.known]
+    assert 0 < len(fixed) < len(first) and all(b.known for _, b in fixed)
+    assert all(a.results is b.results for a, b in fixed)  # the reference is asked once for the whole class
+    assert not any(np.array_equal(a.args[0], b.args[0]) for a, b in zip(first, second, strict=True) if not a.known)
 
 
 def test_the_graders_environment_is_not_visible(monkeypatch):

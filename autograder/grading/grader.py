@@ -5,6 +5,7 @@ only: a new runner is forked, the cells that had run are run again without the o
 grading goes on.
 """
 
+import functools
 import hashlib
 import hmac
 import importlib
@@ -168,11 +169,20 @@ def _check(session, job, step, exercise, seed):
 
 def drawn(exercise, seed):
     """The cases of a student; those that are also among the public ones are marked as known to everybody."""
-    cases = exercise.draw(seed)
+    public = _public(exercise)
     if seed is None:
-        return cases
-    public = {_written(case) for case in exercise.draw()}
-    return [replace(case, known=_written(case) in public) for case in cases]
+        return list(public)
+    results = {_written(case): case.results for case in public}
+    return [
+        replace(case, known=True, results=results[written]) if (written := _written(case)) in results else case
+        for case in exercise.draw(seed)
+    ]
+
+
+@functools.cache
+def _public(exercise):
+    """The public cases: the same objects for the whole class, so that they keep what the reference makes of them."""
+    return exercise.draw()
 
 
 def _written(case):
