@@ -8,3 +8,7 @@ In a notebook::
     ex.conv2d.hint()
     ex.conv2d.solution()
 """
+
+
+class NotReady(Exception):
+    """A course folder is not ready for what was asked of it; the message says what to do."""

@@ -5,6 +5,9 @@ import importlib
 import os
 import sys
 
+from autograder import NotReady
+from course_lib.syllabus import UnknownChapter
+
 COMMANDS = {  # name: (module, help); the module has configure(parser) and main(arguments)
     "workspace": ("autograder.workspace", "make, complete or update a student's folder of notebooks"),
     "progress": ("autograder.progress", "show what a learner has done so far, or write it to a file"),
@@ -28,7 +31,11 @@ def main():
     arguments = parser.parse_args()
     # nbgrader starts alembic and jupyter by name: they must be found although the environment is not activated.
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
-    return importlib.import_module(COMMANDS[arguments.command][0]).main(arguments)
+    try:
+        return importlib.import_module(COMMANDS[arguments.command][0]).main(arguments)
+    except (NotReady, UnknownChapter) as problem:
+        print(problem, file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -30,7 +30,20 @@ def _silence():
         os.close(nowhere)
 
 
-with _silence(), warnings.catch_warnings():
+@contextlib.contextmanager
+def _without(package):
+    """Let imports in the block find that ``package`` is not installed, unless it is loaded already."""
+    hidden = package not in sys.modules
+    sys.modules.setdefault(package, None)
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules[package]
+
+
+# scikit-learn, for wrappers that the course does not use, is a quarter of the time that importing Keras takes.
+with _silence(), _without("sklearn"), warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import keras
     import tensorflow as tf  # tells of oneDNN before its log level counts

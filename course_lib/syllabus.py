@@ -51,15 +51,22 @@ CHAPTERS = (
 )  # fmt: skip
 
 
+class UnknownChapter(KeyError):
+    """No chapter has this name."""
+
+    def __str__(self):  # KeyError's own would put the sentence in quotation marks
+        return self.args[0]
+
+
 def chapter(name: str) -> Chapter:
     """The chapter with this name, folder (``01_convolution``) or number (``1``, ``"01"``).
 
     Raises
     ------
-    KeyError
+    UnknownChapter
         If there is none; the message lists those there are.
     """
     for candidate in CHAPTERS:
         if str(name).lstrip("0") == str(candidate.number) or name in (candidate.name, candidate.folder):
             return candidate
-    raise KeyError(f"there is no chapter {name!r}; the chapters are {', '.join(c.folder for c in CHAPTERS)}")
+    raise UnknownChapter(f"there is no chapter {name!r}; the chapters are {', '.join(c.folder for c in CHAPTERS)}")

@@ -12,6 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from autograder import demo
+from autograder.__main__ import main as command_line
 from autograder.grading import classroom, grader, reading, records, replay, sandbox, submission
 from autograder.notebooks import read, source_path
 from course_lib.syllabus import CHAPTERS
@@ -288,12 +289,12 @@ def test_an_exercise_means_its_own_cases_mistakes_and_reference(tmp_path, monkey
 def test_a_cell_that_changed_is_run_again_with_all_that_follow():
     first = grader.grade(job_of(handed_in()))
     changed = job_of(handed_in({"conv2d": FLIPPED}))
-    kept = records.kept(first, changed.steps, records.keys(changed, grader._exercises(changed), grader_seeds(changed)))
+    kept = records.kept(first, changed.steps, records.keys(changed, grader_seeds(changed)))
     assert set(kept["checks"]) == {"check_output_size"}
 
 
 def grader_seeds(job):
-    return {name: grader.seed_of(job, exercise) for name, exercise in grader._exercises(job).items()}
+    return {name: grader.seed_of(job, name) for name in grader._exercises(job)}
 
 
 def test_the_class_secret_is_its_owners_alone_and_a_record_is_whole_or_absent(tmp_path):
@@ -329,6 +330,25 @@ def test_without_a_sandbox_grading_stops_and_says_how_to_get_one(course, monkeyp
         sandbox.Zygote(CHAPTER)
     assert small.grade(course, unsandboxed=True) == 0
     assert demo.scores(course, CHAPTER)["honest"] == FULL | {"why_floor": None}
+
+
+@pytest.mark.parametrize(
+    ("command", "undone", "says"),
+    [
+        (["grade", "covolution"], (), "there is no chapter 'covolution'; the chapters are 01_convolution, 02_pooling"),
+        (["grade", "1", "--students", "nobody"], (), "nothing is handed in as {}/submitted/nobody/01_convolution"),
+        (["grade", "1"], ("notebooks",), "01_convolution/convolution.ipynb is missing: is {} the folder of the course?"),
+        (["grade", "1"], ("gradebook.db",), "run: nbgrader generate_assignment 01_convolution"),
+        (["replay", "1", "honest", "conv2d"], ("gradebook.db",), "run: nbgrader generate_assignment 01_convolution"),
+    ],
+)
+def test_what_is_not_ready_is_named_with_what_to_do(course, command, undone, says, monkeypatch, capsys):
+    hand_in(course, "honest", CLASS["honest"])
+    for name in undone:
+        shutil.rmtree(course / name) if (course / name).is_dir() else (course / name).unlink()
+    monkeypatch.setattr(sys, "argv", ["python -m autograder", *command, "--course", str(course)])
+    assert command_line() == 2
+    assert says.format(course) in capsys.readouterr().err
 
 
 def test_elsewhere_than_on_linux_the_message_says_so(monkeypatch):

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from nbgrader.api import Gradebook
 
+from autograder import NotReady
 from autograder.teaching import export
 
 STUDENTS = {  # id: (first name, last name, score, late penalty); None: nothing handed in
@@ -124,7 +125,7 @@ def test_canvas_can_look_for_login_names_instead(course):
     assert student == ["O'Brien, Jr., Zoë", "77", "", "00123", "", "7.5", ""]
 
 
-def test_an_assignment_that_the_gradebook_does_not_know_is_refused(course, capsys):
+def test_an_assignment_that_the_gradebook_does_not_know_is_refused(course):
     plugin = export.MoodleExport(assignment=["03_conv_layer"])
     with (
         Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook,
@@ -132,5 +133,5 @@ def test_an_assignment_that_the_gradebook_does_not_know_is_refused(course, capsy
     ):
         plugin.export(gradebook)
     arguments = SimpleNamespace(chapter="3", to="canvas", output=None, missing=None, course=course)
-    assert export.main(arguments) == 2
-    assert "run: nbgrader generate_assignment 03_conv_layer" in capsys.readouterr().err
+    with pytest.raises(NotReady, match="run: nbgrader generate_assignment 03_conv_layer"):
+        export.main(arguments)

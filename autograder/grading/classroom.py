@@ -12,6 +12,7 @@ import os
 import sys
 from pathlib import Path
 
+from autograder import NotReady
 from course_lib import syllabus
 
 
@@ -72,7 +73,10 @@ class Classroom:
         """Grade and write whatever is not finished; 0 if every submission was graded."""
         from autograder.grading import cluster
 
-        todo = self.unfinished(self.students())
+        students = self.students()
+        if not students:
+            raise NotReady(f"nothing is handed in as {self.folder('submitted', self.arguments.students)}")
+        todo = self.unfinished(students)
         if todo:
             workers = self.arguments.workers
             workers = cluster.default_workers(len(todo)) if workers is None else workers
@@ -127,6 +131,8 @@ class Classroom:
 
         if not hasattr(self, "_settings"):
             source = self.folder("source", ".") / f"{self.chapter.name}.ipynb"
+            if not source.exists():
+                raise NotReady(f"{source} is missing: is {self.root} the folder of the course?")
             code = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
             meaning = records.meaning_of(self.chapter.name)
             environment = records.environment(self.chapter.name)

@@ -58,7 +58,7 @@ def seed_of(job, exercise):
     """The seed of an exercise's cases for one student; None if the cases are the public ones."""
     if job.secret is None:
         return None
-    text = f"{exercise.module}.{exercise.name}".encode()
+    text = f"{_module(job)}.{exercise}".encode()
     return int.from_bytes(hmac.new(job.secret, text, hashlib.sha256).digest()[:8])
 
 
@@ -81,8 +81,12 @@ def close():
         _zygotes.popitem()[1].close()
 
 
+def _module(job):
+    return f"autograder.exercises.{syllabus.chapter(job.chapter).name}"
+
+
 def _exercises(job):
-    return exercises_of(importlib.import_module(f"autograder.exercises.{syllabus.chapter(job.chapter).name}"))
+    return exercises_of(importlib.import_module(_module(job)))
 
 
 def grade(job, known=None):
@@ -104,14 +108,13 @@ def grade(job, known=None):
     SandboxUnavailable
         If submissions cannot be confined here.
     """
-    exercises = _exercises(job)
-    seeds = {name: seed_of(job, exercise) for name, exercise in exercises.items()}
-    keys = records.keys(job, exercises, seeds)
+    seeds = {step.exercise: seed_of(job, step.exercise) for step in job.steps if step.kind == "check"}
+    keys = records.keys(job, seeds)
     record = records.kept(known, job.steps, keys)
     open_checks = [step for step in job.steps if step.kind == "check" and step.name not in record["checks"]]
     if not open_checks and all(str(s.position) in record["outputs"] for s in job.steps if s.kind == "run"):
-        return record
-    zygote = zygote_of(job)
+        return record  # without having loaded the chapter's packages, which takes longer
+    exercises, zygote = _exercises(job), zygote_of(job)
     started = time.monotonic()
     with zygote.lock, Session(zygote, job.limits) as session:
         for step in job.steps:
@@ -140,7 +143,7 @@ def again(job, name):
             if step.kind == "run":
                 _run(session, step)
             elif step.exercise == name:
-                return _check(session, job, step, exercise, seed_of(job, exercise))
+                return _check(session, job, step, exercise, seed_of(job, name))
     raise KeyError(f"no cell of the notebook checks {name}")
 
 

@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
-from nbgrader.api import Gradebook
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.preprocessors import SaveAutoGrades as OneCommitPerCell
 from traitlets import Bool, Float, Int, Unicode
 
+from autograder import NotReady
 from autograder.grading import grader, reading, records, submission
 from autograder.grading.reading import Unreadable
 from autograder.grading.sandbox import Limits
@@ -81,9 +82,25 @@ class Released(NamedTuple):
     points: float | None
 
 
+def released_assignment(gradebook, assignment):
+    """The gradebook's entry of an assignment.
+
+    Raises
+    ------
+    NotReady
+        If there is none.
+    """
+    try:
+        return gradebook.find_assignment(assignment)
+    except MissingEntry:
+        where = gradebook.engine.url.database
+        raise NotReady(f"{assignment} is not in {where}; run: nbgrader generate_assignment {assignment}") from None
+
+
 def released_cells(db_url, assignment, notebook):
     """The released cells of a notebook, by id."""
     with Gradebook(db_url) as gradebook:
+        released_assignment(gradebook, assignment)
         found = gradebook.find_notebook(notebook, assignment)
         points = {cell.name: cell.max_score for cell in (*found.grade_cells, *found.task_cells)}
         return {

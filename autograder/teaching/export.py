@@ -129,11 +129,7 @@ def main(arguments):
     """Write the file and say what it does not hold; 0 if there is one."""
     from autograder.teaching import gathered
 
-    try:
-        group = gathered.gather(arguments.chapter, arguments.course, with_code=False)
-    except (gathered.NotReleased, KeyError) as problem:
-        print(problem.args[0], file=sys.stderr)
-        return 2
+    group = gathered.gather(arguments.chapter, arguments.course, with_code=False)
     folder = group.chapter.folder
     output = arguments.output or arguments.course / f"{folder}-{arguments.to}.csv"
     plugin = FORMATS[arguments.to](config=group.config, to=str(output), assignment=[folder])

@@ -86,10 +86,6 @@ class Class:
         return self.having("graded")
 
 
-class NotReleased(ValueError):
-    """The chapter is not in the gradebook; the message says what to run."""
-
-
 def gather(chapter, course, anonymous=False, with_code=True):
     """Read all that is known of a chapter's class.
 
@@ -111,23 +107,16 @@ def gather(chapter, course, anonymous=False, with_code=True):
 
     Raises
     ------
-    NotReleased
+    NotReady
         If the gradebook does not know the chapter.
     """
-    from nbgrader.api import MissingEntry
-
     options = {"students": "*", "force": False, "public_cases": False, "unsandboxed": False}
     room = Classroom(SimpleNamespace(chapter=chapter, course=course, **options))
     folder = room.chapter.folder
     module = exercise_module(room.chapter)
     notes = []
     with _gradebook(room.config) as gradebook:
-        try:
-            assignment = gradebook.find_assignment(folder)
-        except MissingEntry:
-            raise NotReleased(
-                f"{folder} is not in the gradebook of {room.root}; run: nbgrader generate_assignment {folder}"
-            ) from None
+        assignment = nbgrader_step.released_assignment(gradebook, folder)
         people = {person.id: _name(person) for person in gradebook.students}
         submissions = {submission.student.id: _submission(submission) for submission in assignment.submissions}
         max_score, due = assignment.max_score, assignment.duedate

@@ -16,11 +16,7 @@ def main(arguments):
     from autograder.teaching import gathered
     from autograder.teaching.page import Report
 
-    try:
-        group = gathered.gather(arguments.chapter, arguments.course, arguments.anonymous)
-    except (gathered.NotReleased, KeyError) as problem:
-        print(problem.args[0], file=sys.stderr)
-        return 2
+    group = gathered.gather(arguments.chapter, arguments.course, arguments.anonymous)
     grade = f"python -m autograder grade {group.chapter.folder}"
     if not group.graded:
         print(f"no submission of {group.chapter.folder} is graded; run: {grade}", file=sys.stderr)
