@@ -338,6 +338,7 @@ def test_without_a_sandbox_grading_stops_and_says_how_to_get_one(course, monkeyp
         (["grade", "covolution"], (), "there is no chapter 'covolution'; the chapters are 01_convolution, 02_pooling"),
         (["grade", "1", "--students", "nobody"], (), "nothing is handed in as {}/submitted/nobody/01_convolution"),
         (["grade", "1"], ("notebooks",), "convolution.ipynb is missing: is {} the folder of the course?"),
+        (["replay", "1", "honest", "conv2d"], ("notebooks",), "is {} the folder of the course?"),
         (["grade", "1"], ("gradebook.db",), "run: nbgrader generate_assignment 01_convolution"),
         (["replay", "1", "honest", "conv2d"], ("gradebook.db",), "run: nbgrader generate_assignment 01_convolution"),
     ],

@@ -62,6 +62,13 @@ class Classroom:
         step = options.get(f"{kind}_directory", kind)
         return self.root / structure.format(nbgrader_step=step, student_id=student, assignment_id=self.chapter.folder)
 
+    def source_file(self):
+        """The chapter's source notebook, with which everything begins: without it, this is hardly a course's folder."""
+        path = self.folder("source", ".") / f"{self.chapter.name}.ipynb"
+        if not path.exists():
+            raise NotReady(f"{path} is missing: is {self.root} the folder of the course?")
+        return path
+
     def students(self):
         """Who has handed this chapter in, without those whom the configuration excludes."""
         pattern = self.folder("submitted", self.arguments.students).relative_to(self.root)
@@ -130,14 +137,11 @@ class Classroom:
         from autograder.grading import records
 
         if not hasattr(self, "_settings"):
-            source = self.folder("source", ".") / f"{self.chapter.name}.ipynb"
-            if not source.exists():
-                raise NotReady(f"{source} is missing: is {self.root} the folder of the course?")
             code = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
             meaning = records.meaning_of(self.chapter.name)
             environment = records.environment(self.chapter.name)
             options = sorted(self.config.GradeStep.items())
-            self._settings = records.digest(environment, meaning, options, source.read_bytes(), *code)
+            self._settings = records.digest(environment, meaning, options, self.source_file().read_bytes(), *code)
         parts = []
         for path in sorted(self.folder("submitted", student).rglob("*")):
             if path.is_file() and not path.is_symlink():
@@ -189,6 +193,7 @@ class Classroom:
 
         from autograder.grading import nbgrader_step
 
+        self.source_file()  # before nbgrader makes a gradebook where there is none
         self.coursedir = CourseDirectory(config=self.config)
         stack.enter_context(_one_gradebook(self.coursedir.db_url))
         self.step = nbgrader_step.GradeStep(config=self.config)
