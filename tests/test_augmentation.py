@@ -503,3 +503,11 @@ def test_tensorflow_starts_without_a_word():
     program = "from course_lib.frameworks import keras, tf; tf.constant(1.0); keras.layers.Dense(2)"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_keras_loads_no_scikit_learn_which_can_be_imported_before_and_after():
+    after = "import sys, course_lib.frameworks; print('sklearn' in sys.modules); from sklearn import datasets"
+    before = "import sys, sklearn, course_lib.frameworks; print(sys.modules['sklearn'] is sklearn)"
+    for program, says in ((after, "False"), (before, "True")):
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        assert (run.returncode, run.stdout.strip()) == (0, says)
